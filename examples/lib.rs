@@ -1,0 +1,1 @@
+//! Small services to read and copy: run one with `cargo run --example NAME`.

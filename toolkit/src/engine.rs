@@ -1,0 +1,5 @@
+//! The engine.
+
+/// To come.
+#[derive(Debug)]
+pub struct Engine;

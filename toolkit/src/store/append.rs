@@ -1,0 +1,150 @@
+//! One append: everything that commits together.
+
+use bytes::Bytes;
+
+use super::{BoxError, EventType, HeldChange, PositionMove};
+use crate::{
+    id::{CauseId, EventId, Lane, LaneSeq, SagaId, SourceLane, StreamId, Version},
+    runtime::Timestamp,
+};
+use std::sync::Arc;
+
+/// Everything that one batch changes; one transaction (P1).
+#[derive(Clone, Debug, Default)]
+pub struct Append {
+    /// What this append is known by when its outcome is unknown (P17). Unique in the store.
+    pub cause: Option<CauseId>,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Positions to move, each by compare-and-set (P2). A guard has `to == from`.
+    pub positions: Vec<PositionMove>,
+    /// The head of every stream that was read, also of those not written (P10). Each stream once.
+    pub reads: Vec<(StreamId, Version)>,
+    /// The events, in order. Every stream written is among `reads`, and versions follow on from there.
+    pub events: Vec<NewEvent>,
+    /// Answers of commands that carry an id of their own.
+    pub answers: Vec<Answer>,
+    /// Messages to hold, to try again, to bury or to release (P11, P12).
+    pub held: Vec<HeldChange>,
+    /// States to start later reads from.
+    pub snapshots: Vec<NewSnapshot>,
+    /// Numbers that were missing on purpose when a lane was first read (P3).
+    pub gaps: Vec<Gap>,
+}
+
+/// An event to append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Its id.
+    pub id: EventId,
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its version.
+    pub version: Version,
+    /// Its type name.
+    pub event_type: EventType,
+    /// Its payload bytes.
+    pub payload: Bytes,
+    /// The saga.
+    pub saga: SagaId,
+    /// What caused it.
+    pub causation: String,
+    /// When it was decided.
+    pub time: Timestamp,
+    /// The `traceparent` to continue from here.
+    pub trace: Option<Arc<str>>,
+    /// Set for public events: the store gives them the next number of the lane.
+    pub route: Option<Route>,
+}
+
+/// Where a public event is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The output partition.
+    pub lane: Lane,
+    /// The business key.
+    pub key: Arc<str>,
+}
+
+/// The answer of a command with an id of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The command's id.
+    pub cause: CauseId,
+    /// What was answered.
+    pub body: Bytes,
+}
+
+/// A state to start later reads from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSnapshot {
+    /// The stream.
+    pub stream: StreamId,
+    /// The version up to which it is folded.
+    pub version: Version,
+    /// The shape of the state.
+    pub snapshot_version: u32,
+    /// The state.
+    pub state: Bytes,
+}
+
+/// Numbers of a source lane that had expired when a consumer started at what the topic still held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The lane.
+    pub source: SourceLane,
+    /// The first number that is missing.
+    pub from: LaneSeq,
+    /// The last one.
+    pub to: LaneSeq,
+}
+
+/// What an append got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// For each lane that the append wrote to, the number of its first event there; sorted by lane.
+    /// The others of the lane follow it densely, in the order of the append.
+    pub first_in_lane: Vec<(Lane, LaneSeq)>,
+}
+
+/// Why an append was not committed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// A stream's head is not what was read (P10). Reload these streams and decide again. Empty when
+    /// the store cannot say which (a deadlock, P5): reload all.
+    #[error("conflict on {streams:?}")]
+    Conflict {
+        /// The streams whose heads have moved.
+        streams: Vec<StreamId>,
+    },
+    /// A position is not what was expected, or has another owner (P2). Drop these lanes, and decide
+    /// the others again.
+    #[error("lost the lanes {lanes:?}")]
+    PositionLost {
+        /// The lanes.
+        lanes: Vec<SourceLane>,
+    },
+    /// A cause has been used before (P17). Look up its answer.
+    #[error("already done: {causes:?}")]
+    AlreadyDone {
+        /// The causes.
+        causes: Vec<CauseId>,
+    },
+    /// A held message is not as it was read: someone else has tried it, or a person has decided.
+    #[error("held messages of {lanes:?} have changed")]
+    HeldChanged {
+        /// Their lanes; claim them again.
+        lanes: Vec<SourceLane>,
+    },
+    /// The store refuses the data (SQLSTATE class 22 and the like): trying again cannot help. The
+    /// engine bisects the batch, and the culprit is dead.
+    #[error("the store refuses the data: {0}")]
+    Rejected(#[source] BoxError),
+    /// Surely not committed; it may work later.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(#[source] BoxError),
+    /// Committed or not: ask [`EventStore::outcome`](super::EventStore::outcome) (P17).
+    #[error("the outcome of the commit is unknown: {0}")]
+    Unknown(#[source] BoxError),
+}
