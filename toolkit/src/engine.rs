@@ -1,5 +1,366 @@
-//! The engine.
+//! The engine: runs one instance of a service between its store and its log.
+//!
+//! ```text
+//! log ──► intake ──► decider ──► one append ──► store ──► relay ──► log
+//! commands ──┘                                   └── fresh events ──┘
+//! ```
 
-/// To come.
-#[derive(Debug)]
-pub struct Engine;
+mod client;
+mod decider;
+mod intake;
+mod lanes;
+mod limits;
+mod relay;
+mod signal;
+mod status;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+pub use client::{Client, ClientError, Receipt};
+use decider::{Decider, Parts};
+use intake::Intake;
+pub use limits::{Limits, RetryPolicy};
+use relay::Relay;
+use status::Status;
+pub use status::{Counters, Health};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    barrier::Dispatch,
+    choreography::ServiceDescription,
+    id::Lane,
+    log::{EventLog, LogError, TopicSpec, record::Codec},
+    runtime::Runtime,
+    service::Service,
+    store::{EventStore, Registration, StartAt, StoreError},
+};
+
+/// How a service is set up.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The first part of every topic, group and transactional id: `<namespace>.<service>.events`.
+    pub namespace: String,
+    /// The partitions of the service's topic. Fixed when the store is first used.
+    pub lanes: u32,
+    /// The relay's shards, when the store has none yet; each is one transactional producer.
+    pub shards: u32,
+    /// The services whose events are read. `None` takes them from the events' declared `source`s.
+    pub sources: Option<Vec<String>>,
+    /// Where a source that was never read before is started (P3).
+    pub start: StartAt,
+    /// Bounds.
+    pub limits: Limits,
+    /// How failed messages are tried again.
+    pub retry: RetryPolicy,
+}
+
+impl Config {
+    /// The defaults, in a namespace.
+    #[must_use]
+    pub fn new(namespace: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            lanes: 6,
+            shards: 1,
+            sources: None,
+            start: StartAt::First,
+            limits: Limits::default(),
+            retry: RetryPolicy::default(),
+        }
+    }
+
+    /// The topic of a service.
+    #[must_use]
+    pub fn topic_of(&self, service: &str) -> String {
+        format!("{}.{service}.events", self.namespace)
+    }
+}
+
+/// Why a service could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The store does not answer or does not fit.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log does not answer or does not fit.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The configuration or the service's types are wrong.
+    #[error("{0}")]
+    Config(String),
+}
+
+/// An engine that is to be started.
+pub struct Engine<S: Service> {
+    service: S,
+    store: Arc<dyn EventStore>,
+    log: Arc<dyn EventLog>,
+    config: Config,
+    runtime: Runtime,
+}
+
+impl<S: Service> fmt::Debug for Engine<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Engine of {}", S::NAME)
+    }
+}
+
+impl<S: Service> Engine<S> {
+    /// An engine on a store and a log, with tokio's clock and tasks.
+    #[must_use]
+    pub fn new(
+        service: S,
+        store: Arc<dyn EventStore>,
+        log: Arc<dyn EventLog>,
+        config: Config,
+    ) -> Self {
+        Self { service, store, log, config, runtime: Runtime::tokio() }
+    }
+
+    /// With other time, tasks and randomness.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Runtime) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
+    /// Registers the service with its store, checks its topic, and starts intake and relay.
+    ///
+    /// # Errors
+    /// See [`StartError`]. A port that does not answer is an error here; later it is waited for.
+    pub async fn start(self) -> Result<Running<S>, StartError> {
+        check(&self.config)?;
+        let sources = sources::<S>(&self.config)?;
+        let lanes = self.config.lanes;
+        let registration =
+            Registration { service: S::NAME.to_owned(), lanes, shards: self.config.shards };
+        let registered = self.store.register(&registration).await?;
+        let topic: Arc<str> = self.config.topic_of(S::NAME).into();
+        let record_bytes_max = self.config.limits.event_bytes_max + RECORD_OVERHEAD_BYTES;
+        self.log.ensure_topic(&TopicSpec { name: topic.clone(), lanes, record_bytes_max }).await?;
+        let shards = self.fence_old_shards(registered.shards, &topic).await?;
+
+        let status = Arc::new(Status::new(shards));
+        let (jobs_in, jobs) = mpsc::channel(self.config.limits.commands_queued_max.max(1));
+        let (stop, shutdown) = watch::channel(false);
+        let (flush_now, flush) = watch::channel(false);
+        let (ended, ended_seen) = mpsc::channel(1);
+        let client = Client {
+            jobs: jobs_in,
+            store: self.store.clone(),
+            status: status.clone(),
+            runtime: self.runtime.clone(),
+            _service: std::marker::PhantomData,
+        };
+        let (fresh, fan) = mpsc::channel(self.config.limits.relay_fresh_max.max(1));
+        let relays = self.relays(shards, &topic, &status, fan, &flush);
+        let spawner = self.runtime.spawner.clone();
+        let intake = self.intake(status, jobs, fresh, shutdown, sources);
+        let intake_done = ended.clone();
+        spawner.spawn(
+            "intake",
+            Box::pin(async move {
+                intake.run().await;
+                // Everything is appended: the relay publishes it and ends.
+                flush_now.send_replace(true);
+                drop(intake_done);
+            }),
+        );
+        for relay in relays {
+            let done = ended.clone();
+            spawner.spawn(
+                "relay",
+                Box::pin(async move {
+                    relay.run().await;
+                    drop(done);
+                }),
+            );
+        }
+        Ok(Running { client, stop, ended: ended_seen })
+    }
+
+    /// P9: before lanes move to other shards, every old transactional id is initialised, so that no old
+    /// holder can write any more.
+    async fn fence_old_shards(&self, stored: u32, topic: &str) -> Result<u32, StartError> {
+        let wanted = self.config.shards;
+        if stored != wanted {
+            for shard in 0..stored.max(wanted) {
+                drop(self.log.publisher(&self.transactional_id(shard), topic).await?);
+            }
+            self.store.set_shards(wanted).await?;
+        }
+        Ok(wanted)
+    }
+
+    fn transactional_id(&self, shard: u32) -> String {
+        format!("{}.{}.relay.{shard}", self.config.namespace, S::NAME)
+    }
+
+    fn relays(
+        &self,
+        shards: u32,
+        topic: &Arc<str>,
+        status: &Arc<Status>,
+        fan: mpsc::Receiver<Arc<Vec<crate::store::RecordedEvent>>>,
+        flush: &watch::Receiver<bool>,
+    ) -> Vec<Relay> {
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..shards).map(|_| mpsc::channel(self.config.limits.relay_fresh_max.max(1))).unzip();
+        self.runtime.spawner.spawn("fan", Box::pin(fan_out(fan, senders)));
+        let holder = self.runtime.new_uuid().to_string();
+        let relay = |(shard, fresh): (u32, mpsc::Receiver<_>)| Relay {
+            shard,
+            lanes: (0..self.config.lanes).filter(|lane| lane % shards == shard).map(Lane).collect(),
+            topic: topic.clone(),
+            codec: Codec::new(S::NAME),
+            transactional_id: self.transactional_id(shard),
+            holder: holder.clone(),
+            store: self.store.clone(),
+            log: self.log.clone(),
+            runtime: self.runtime.clone(),
+            limits: self.config.limits.clone(),
+            status: status.clone(),
+            fresh,
+            flush: flush.clone(),
+        };
+        (0..shards).zip(receivers).map(relay).collect()
+    }
+
+    fn intake(
+        self,
+        status: Arc<Status>,
+        jobs: mpsc::Receiver<Box<dyn decider::Job>>,
+        fresh: mpsc::Sender<Arc<Vec<crate::store::RecordedEvent>>>,
+        shutdown: watch::Receiver<bool>,
+        sources: Vec<String>,
+    ) -> Intake<S> {
+        let dispatch = Arc::new(Dispatch::<S>::new());
+        let consumes = dispatch.consumed().map(str::to_owned).collect();
+        let decider = Decider::new(Parts {
+            service: Arc::new(self.service),
+            dispatch,
+            runtime: self.runtime.clone(),
+            limits: self.config.limits.clone(),
+            retry: self.config.retry.clone(),
+            output_lanes: self.config.lanes,
+            status: status.clone(),
+        });
+        Intake {
+            decider,
+            store: self.store,
+            log: self.log,
+            runtime: self.runtime,
+            group: format!("{}.{}", self.config.namespace, S::NAME),
+            topics: sources.iter().map(|source| self.config.topic_of(source).into()).collect(),
+            limits: self.config.limits,
+            status,
+            jobs,
+            fresh,
+            shutdown,
+            consumes,
+            start: self.config.start,
+        }
+    }
+}
+
+/// Headers and framing of a record, beyond its payload.
+const RECORD_OVERHEAD_BYTES: usize = 16 * 1024;
+
+/// Gives every shard the fresh events; one that is behind reads the store instead.
+async fn fan_out(
+    mut fan: mpsc::Receiver<Arc<Vec<crate::store::RecordedEvent>>>,
+    shards: Vec<mpsc::Sender<Arc<Vec<crate::store::RecordedEvent>>>>,
+) {
+    while let Some(events) = fan.recv().await {
+        for shard in &shards {
+            let _ = shard.try_send(events.clone());
+        }
+    }
+}
+
+fn check(config: &Config) -> Result<(), StartError> {
+    let mut wrong = vec![];
+    if config.lanes == 0 {
+        wrong.push("`lanes` is 0: a service has at least one lane".to_owned());
+    }
+    if config.shards == 0 || config.shards > config.lanes {
+        wrong.push(format!(
+            "`shards` is {}: it must be between 1 and the {} lanes",
+            config.shards, config.lanes
+        ));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if config.namespace.is_empty() || !config.namespace.chars().all(allowed) {
+        wrong.push(format!(
+            "`namespace` is {:?}: use letters, digits, `-`, `_`, `.`",
+            config.namespace
+        ));
+    }
+    if config.limits.batch_works_max == 0 || config.limits.relay_records_max == 0 {
+        wrong.push(
+            "`limits.batch_works_max` and `limits.relay_records_max` must be at least 1".to_owned(),
+        );
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(StartError::Config(wrong.join("; "))) }
+}
+
+/// The services whose topics are read.
+fn sources<S: Service>(config: &Config) -> Result<Vec<String>, StartError> {
+    if let Some(sources) = &config.sources {
+        return Ok(sources.clone());
+    }
+    let description = ServiceDescription::of::<S>();
+    let handled = description.handlers.iter().map(|handler| handler.consumes);
+    let causes = description.undos.iter().flat_map(|undo| undo.because.iter().copied());
+    let mut sources = vec![];
+    for event in handled.chain(causes) {
+        match event.source {
+            Some(source) => sources.push(source.to_owned()),
+            None => {
+                return Err(StartError::Config(format!(
+                    "{} consumes {}, whose declaration names no `source`: add `source = \"service\"` to it, or set `Config::sources`",
+                    S::NAME,
+                    event.event_type
+                )));
+            }
+        }
+    }
+    sources.sort();
+    sources.dedup();
+    Ok(sources)
+}
+
+/// A running service.
+pub struct Running<S: Service> {
+    client: Client<S>,
+    stop: watch::Sender<bool>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl<S: Service> fmt::Debug for Running<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Running {}", S::NAME)
+    }
+}
+
+impl<S: Service> Running<S> {
+    /// A handle for commands and look-ups.
+    #[must_use]
+    pub fn client(&self) -> Client<S> {
+        self.client.clone()
+    }
+
+    /// Drains (P16): takes nothing more, finishes and commits what it has, publishes it. True when all
+    /// of that was done `within` the time; when not, killing is safe.
+    pub async fn shutdown(mut self, within: Duration) -> bool {
+        self.stop.send_replace(true);
+        let late = self.client.runtime.clock.sleep(within);
+        tokio::select! {
+            biased;
+            _ = self.ended.recv() => true,
+            () = late => false,
+        }
+    }
+}

@@ -18,6 +18,7 @@ compile_error!(
     "quadrille turns a handler's panic into a dead letter: build with panic = \"unwind\""
 );
 
+#[allow(unused_extern_crates)] // The macros name the crate, also inside it.
 extern crate self as quadrille;
 
 pub mod aggregate;

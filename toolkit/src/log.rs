@@ -78,6 +78,8 @@ pub struct Backwards {
     pub records: Vec<LogRecord>,
     /// Whether there is nothing before them: retention or the start of the log.
     pub from_start: bool,
+    /// The first offset that is still there; above 0 when retention has removed records.
+    pub start_offset: i64,
     /// The partition's end: the offset after its last record or mark.
     pub end_offset: i64,
     /// Whether the last stable offset is the end: no transaction is open.

@@ -9,8 +9,8 @@ mod state;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-pub(crate) use execute::Loaded;
 pub use execute::{Execute, ExecuteAll, Load};
+pub(crate) use execute::{Loaded, decide};
 pub(crate) use state::{Context, InTurn, TurnCell, TurnState, Want};
 
 use crate::{

@@ -1,0 +1,195 @@
+//! The decider: turns messages and commands into one append, and decides again when it is not committed.
+//!
+//! A state machine without I/O (P1, P10, P11, P12, P17). The intake pushes works, loads the streams it
+//! asks for, commits what it seals, and tells it the result:
+//!
+//! ```text
+//! push ──► advance ──► wants ──► provide ──► advance … until quiescent ──► seal ──► committed | rolled back
+//! ```
+//!
+//! While one batch commits, the next is decided on its overlay. If the commit fails, both are decided
+//! again, and nobody has been told anything (P1).
+
+mod finish;
+mod held;
+mod job;
+mod open;
+mod sealed;
+mod step;
+mod work;
+
+use std::{collections::VecDeque, fmt, num::NonZeroUsize, sync::Arc};
+
+pub(crate) use held::{held_message, unreadable};
+pub(crate) use job::{CommandJob, Job, JobFailure};
+use lru::LruCache;
+pub(crate) use open::Entry;
+use open::Open;
+use sealed::Sealed;
+pub(crate) use sealed::Verdict as CommitVerdict;
+pub(crate) use work::{Fresh, RetryGroup, Work};
+
+use super::{
+    lanes::{HeldKey, LaneBook},
+    limits::{Limits, RetryPolicy},
+    status::Status,
+};
+use crate::{
+    barrier::Dispatch,
+    id::{SourceLane, StreamId},
+    runtime::Runtime,
+    service::Service,
+    store::StreamSlice,
+    turn::Want,
+};
+
+pub(crate) struct Decider<S: Service> {
+    service: Arc<S>,
+    dispatch: Arc<Dispatch<S>>,
+    runtime: Runtime,
+    limits: Limits,
+    retry: RetryPolicy,
+    output_lanes: u32,
+    status: Arc<Status>,
+    pub(crate) lanes: LaneBook,
+    cache: LruCache<StreamId, Entry>,
+    pending: VecDeque<Work>,
+    open: Open,
+    sealed: Option<Sealed>,
+    /// Fewer than `batch_works_max` while a batch that the store refused is bisected.
+    batch_works: usize,
+}
+
+impl<S: Service> fmt::Debug for Decider<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Decider of {}", S::NAME)
+    }
+}
+
+/// What a decider is made of.
+pub(crate) struct Parts<S: Service> {
+    pub(crate) service: Arc<S>,
+    pub(crate) dispatch: Arc<Dispatch<S>>,
+    pub(crate) runtime: Runtime,
+    pub(crate) limits: Limits,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) output_lanes: u32,
+    pub(crate) status: Arc<Status>,
+}
+
+impl<S: Service> Decider<S> {
+    pub(crate) fn new(parts: Parts<S>) -> Self {
+        let cached =
+            NonZeroUsize::new(parts.limits.aggregates_cached_max).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            batch_works: parts.limits.batch_works_max,
+            service: parts.service,
+            dispatch: parts.dispatch,
+            runtime: parts.runtime,
+            limits: parts.limits,
+            retry: parts.retry,
+            output_lanes: parts.output_lanes,
+            status: parts.status,
+            lanes: LaneBook::default(),
+            cache: LruCache::new(cached),
+            pending: VecDeque::new(),
+            open: Open::default(),
+            sealed: None,
+        }
+    }
+
+    pub(crate) fn consumes(&self, event_type: &str) -> bool {
+        self.dispatch.consumes(event_type)
+    }
+
+    /// How many more works it takes now: slowness passes backwards.
+    pub(crate) fn room(&self) -> usize {
+        let waiting = self.pending.len() + self.open.len();
+        (2 * self.limits.batch_works_max).saturating_sub(waiting)
+    }
+
+    pub(crate) fn push(&mut self, work: Work) {
+        self.pending.push_back(work);
+    }
+
+    /// Whether there is nothing to decide and nothing to commit.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.open.is_empty() && self.sealed.is_none()
+    }
+
+    /// Decides as far as it can; returns the streams that are missing.
+    pub(crate) fn advance(&mut self) -> Vec<Want> {
+        self.fill();
+        while let Some(index) = self.open.ready.pop_first() {
+            self.step(index);
+        }
+        std::mem::take(&mut self.open.to_load)
+    }
+
+    fn fill(&mut self) {
+        while self.open.len() < self.batch_works {
+            let Some(work) = self.pending.pop_front() else { return };
+            match work {
+                Work::Command(job)
+                    if job.cause().is_some_and(|cause| self.being_decided(cause)) =>
+                {
+                    self.open.twins.push(job);
+                }
+                work => self.open.push(work),
+            }
+        }
+    }
+
+    fn being_decided(&self, cause: crate::id::CauseId) -> bool {
+        self.open.causes.contains(&cause)
+            || self.sealed.as_ref().is_some_and(|s| s.causes.contains(&cause))
+    }
+
+    /// Gives it the streams that it asked for. One that cannot be folded fails the works that need it.
+    pub(crate) fn provide(&mut self, wants: &[Want], slices: Vec<StreamSlice>) {
+        for (want, slice) in wants.iter().zip(slices) {
+            let snapshot = slice.snapshot.as_ref().map(|(_, state)| &state[..]);
+            match (want.kind.rebuild)(snapshot, &slice.events) {
+                Ok(state) => {
+                    let entry = Entry {
+                        kind: want.kind,
+                        version: slice.version,
+                        first_saga: slice.first_saga,
+                        state,
+                        since_snapshot: u32::try_from(slice.events.len()).unwrap_or(u32::MAX),
+                    };
+                    self.open.base.insert(want.stream.clone(), entry);
+                    self.open.unblock(&want.stream);
+                }
+                Err(error) => self.unfoldable(&want.stream, &error),
+            }
+        }
+    }
+
+    /// A stream as the next task would see it: this batch's overlay, that of the batch being committed,
+    /// what was loaded, the cache.
+    fn entry(&mut self, stream: &StreamId) -> Option<Entry> {
+        if let Some(entry) = self.open.layer.get(stream) {
+            return Some(entry.clone());
+        }
+        if let Some(entry) = self.sealed.as_ref().and_then(|s| s.layer.get(stream)) {
+            return Some(entry.clone());
+        }
+        if let Some(entry) = self.open.base.get(stream) {
+            return Some(entry.clone());
+        }
+        self.cache.get(stream).cloned()
+    }
+
+    /// Whether a key is held back, as the next task would see it.
+    fn held(&self, source: &SourceLane, key: &Arc<str>) -> Option<HeldKey> {
+        let name = (source.clone(), key.clone());
+        if let Some(held) = self.open.held.get(&name) {
+            return held.clone();
+        }
+        if let Some(held) = self.sealed.as_ref().and_then(|s| s.held.get(&name)) {
+            return held.clone();
+        }
+        self.lanes.held(source, key).cloned()
+    }
+}

@@ -1,0 +1,229 @@
+//! A finished handler's part enters the overlay, if what it read is still current (P1, P10).
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{
+    Decider, Entry,
+    open::Subject,
+    work::{Via, Work},
+};
+use crate::{
+    aggregate::Draft,
+    barrier::{self, Participation},
+    engine::client::Receipt,
+    error::HandlerError,
+    id::{EventId, SagaId, StreamId},
+    log::partition::lane_of,
+    runtime::Timestamp,
+    service::Service,
+    store::{NewEvent, Route},
+    turn::{InTurn, TurnCell},
+};
+
+/// What the events of one turn have in common.
+struct Stamp {
+    saga: SagaId,
+    causation: String,
+    time: Timestamp,
+    trace: Option<Arc<str>>,
+}
+
+impl<S: Service> Decider<S> {
+    /// Takes in what a task decided. False when what it read is no longer current: it runs again.
+    pub(super) fn finish(
+        &mut self,
+        index: usize,
+        cell: &TurnCell,
+        result: Result<(), HandlerError>,
+    ) -> bool {
+        let (streams, drafts, fault, now) = {
+            let mut turn = cell.lock();
+            let streams = std::mem::take(&mut turn.streams);
+            (streams, std::mem::take(&mut turn.drafts), turn.fault.take(), turn.context.now)
+        };
+        if !self.is_current(&streams) {
+            return false;
+        }
+        let result = fault.map_or(result, Err);
+        match &self.open.tasks[index].subject {
+            Subject::Message { message, via, .. } => {
+                let (message, via) = (message.clone(), *via);
+                match result {
+                    Ok(()) => {
+                        let trace = message.trace.clone();
+                        let stamp = Stamp {
+                            saga: message.saga,
+                            causation: message.id.clone(),
+                            time: now,
+                            trace,
+                        };
+                        if let Err(error) = self.contribute(streams, drafts, &stamp) {
+                            self.fail_message(&message, via, &error);
+                        } else {
+                            self.message_applied(&message, via);
+                        }
+                    }
+                    Err(error) => self.fail_message(&message, via, &error),
+                }
+            }
+            Subject::Command { work } => {
+                let work = *work;
+                self.finish_command(work, streams, drafts, result, now, cell);
+            }
+            Subject::Unreadable { .. } | Subject::RetryEnd { .. } => {}
+        }
+        true
+    }
+
+    fn is_current(&mut self, streams: &[InTurn]) -> bool {
+        streams.iter().all(|s| self.entry(&s.stream).is_some_and(|entry| entry.version == s.read))
+    }
+
+    fn message_applied(&mut self, message: &crate::log::record::Message, via: Via) {
+        self.open.outcomes.applied += 1;
+        if let Via::Held { attempts, .. } = via {
+            self.release(message, attempts);
+        }
+    }
+
+    fn finish_command(
+        &mut self,
+        work: usize,
+        streams: Vec<InTurn>,
+        drafts: Vec<Draft>,
+        result: Result<(), HandlerError>,
+        now: Timestamp,
+        cell: &TurnCell,
+    ) {
+        let Work::Command(job) = &self.open.works[work] else { return };
+        let (stream, cause) = (job.stream().clone(), job.cause());
+        if let Err(error) = result {
+            self.open.failed_jobs.insert(work, error);
+            return;
+        }
+        // Later commands on a stream belong to the saga that its first event belongs to.
+        let own = streams.iter().find(|s| s.stream == stream);
+        let saga = own.and_then(|s| s.first_saga).unwrap_or_else(|| cell.lock().context.saga);
+        let read = own.map_or(0, |s| s.read);
+        let version = read + drafts.iter().filter(|d| d.stream == stream).count() as u64;
+        let causation =
+            cause.map_or_else(|| format!("command:{}", self.runtime.new_uuid()), |c| c.to_string());
+        let stamp = Stamp { saga, causation, time: now, trace: None };
+        match self.contribute(streams, drafts, &stamp) {
+            Ok(()) => {
+                self.open.receipts.insert(work, Receipt { saga, version });
+            }
+            Err(error) => {
+                self.open.failed_jobs.insert(work, error);
+            }
+        }
+    }
+
+    /// Puts a turn's reads, events and new states into the batch.
+    fn contribute(
+        &mut self,
+        streams: Vec<InTurn>,
+        drafts: Vec<Draft>,
+        stamp: &Stamp,
+    ) -> Result<(), HandlerError> {
+        let mut entries = self.changed(&streams, &drafts, stamp)?;
+        for s in &streams {
+            // The first read of the batch is of what the batch builds on.
+            if !self.open.layer.contains_key(&s.stream) {
+                self.open.reads.entry(s.stream.clone()).or_insert(s.read);
+            }
+        }
+        for draft in drafts {
+            let Some((_, entry)) = entries.iter_mut().find(|(stream, _)| *stream == draft.stream)
+            else {
+                continue;
+            };
+            entry.version += 1;
+            entry.since_snapshot = entry.since_snapshot.saturating_add(1);
+            entry.first_saga.get_or_insert(stamp.saga);
+            let event = self.event(draft, entry.version, stamp);
+            self.open.events.push(event);
+        }
+        self.open.layer.extend(entries);
+        Ok(())
+    }
+
+    /// The streams that the turn wrote, with their new states and their old versions.
+    fn changed(
+        &mut self,
+        streams: &[InTurn],
+        drafts: &[Draft],
+        stamp: &Stamp,
+    ) -> Result<Vec<(StreamId, Entry)>, HandlerError> {
+        let mut entries = vec![];
+        for s in streams.iter().filter(|s| drafts.iter().any(|d| d.stream == s.stream)) {
+            let since_snapshot = self.entry(&s.stream).map_or(0, |entry| entry.since_snapshot);
+            let state = match s.state.downcast_ref::<Participation>() {
+                Some(before) => Arc::new(participation_after(before, &s.stream, drafts, stamp)?),
+                None => s.state.clone(),
+            };
+            let entry = Entry {
+                kind: s.kind,
+                version: s.read,
+                first_saga: s.first_saga,
+                state,
+                since_snapshot,
+            };
+            entries.push((s.stream.clone(), entry));
+        }
+        Ok(entries)
+    }
+
+    fn event(&self, draft: Draft, version: u64, stamp: &Stamp) -> NewEvent {
+        let id = self.runtime.new_event_id();
+        let route =
+            draft.key.map(|key| Route { lane: lane_of(key.as_bytes(), self.output_lanes), key });
+        NewEvent {
+            id,
+            stream: draft.stream,
+            version,
+            event_type: Cow::Borrowed(draft.event_type),
+            payload: draft.payload,
+            saga: stamp.saga,
+            causation: stamp.causation.clone(),
+            time: stamp.time,
+            trace: Some(trace_parent(stamp, id)),
+            route,
+        }
+    }
+}
+
+fn participation_after(
+    before: &Participation,
+    stream: &StreamId,
+    drafts: &[Draft],
+    stamp: &Stamp,
+) -> Result<Participation, HandlerError> {
+    let mut after = before.clone();
+    for draft in drafts.iter().filter(|d| d.stream == *stream) {
+        after.fold(stamp.saga, draft.event_type, &draft.payload, stamp.time).map_err(|e| {
+            HandlerError::bug(format!(
+                "{} does not fold into {}: {e}",
+                draft.event_type,
+                barrier::PARTICIPATION
+            ))
+        })?;
+    }
+    Ok(after)
+}
+
+/// The creation context of an event: the trace of what caused it, or one named after its saga; the span
+/// named after the event. So a saga is one trace also where nobody traces.
+fn trace_parent(stamp: &Stamp, id: EventId) -> Arc<str> {
+    let (_, span) = id.0.as_u64_pair();
+    let from_cause = stamp.trace.as_deref().and_then(|parent| {
+        let mut parts = parent.split('-');
+        let (version, trace, _, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        (version == "00" && trace.len() == 32).then_some((trace, flags))
+    });
+    match from_cause {
+        Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}").into(),
+        None => format!("00-{}-{span:016x}-01", stamp.saga.0.simple()).into(),
+    }
+}

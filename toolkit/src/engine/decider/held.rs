@@ -1,0 +1,221 @@
+//! Failures: parked, dead, and what waits behind them (P11, P12).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Decider, work::Via};
+use crate::{
+    engine::lanes::HeldKey,
+    error::{FailureKind, HandlerError},
+    id::SourceLane,
+    log::{
+        LogRecord,
+        record::{self, Malformed, Message},
+    },
+    runtime::Timestamp,
+    service::Service,
+    store::{HeldChange, HeldMessage, HeldState},
+};
+
+impl<S: Service> Decider<S> {
+    /// A message's handler failed: it is parked, or dead when trying again cannot help.
+    pub(super) fn fail_message(&mut self, message: &Message, via: Via, error: &HandlerError) {
+        let now = self.runtime.clock.now();
+        let (before, held_at) = match via {
+            Via::Lane => (0, now),
+            Via::Held { attempts, held_at, .. } => (attempts, held_at),
+        };
+        let attempts = before + 1;
+        let (state, reason) = self.judge(error, attempts, now.since(held_at));
+        let next_at = match state {
+            HeldState::Dead => now,
+            _ => now.plus(self.retry.delay(attempts, self.runtime.entropy.below(u64::MAX))),
+        };
+        self.count_failure(state, error.kind());
+        tracing::warn!(
+            saga = %message.saga, event_type = %message.event_type, id = %message.id, attempts, ?state, %reason,
+            "message failed"
+        );
+        let name = (message.source.clone(), message.key.clone());
+        let holds = self.held(&name.0, &name.1).map_or(0, |held| held.holds);
+        let change = match via {
+            Via::Lane => HeldChange::Hold(Box::new(HeldMessage {
+                state,
+                attempts,
+                next_at,
+                reason,
+                ..as_held(message, now)
+            })),
+            Via::Held { attempts, .. } => HeldChange::Update {
+                source: message.source.clone(),
+                id: message.id.clone(),
+                attempts,
+                new_attempts: attempts + 1,
+                state,
+                next_at,
+                reason,
+            },
+        };
+        if matches!(via, Via::Held { .. }) {
+            self.open.retry_failed.insert(name.clone());
+        }
+        self.hold(name, HeldKey { state, next_at, holds }, change);
+    }
+
+    fn judge(
+        &self,
+        error: &HandlerError,
+        attempts: u32,
+        since: std::time::Duration,
+    ) -> (HeldState, String) {
+        let chain = error.chain();
+        match error.kind() {
+            FailureKind::Retryable if attempts >= self.retry.attempts_max => {
+                (HeldState::Dead, format!("gave up after {attempts} attempts: {chain}"))
+            }
+            FailureKind::Retryable if since >= self.retry.total_max => {
+                (HeldState::Dead, format!("gave up after {} s: {chain}", since.as_secs()))
+            }
+            FailureKind::Retryable => (HeldState::Parked, chain),
+            FailureKind::Terminal => (HeldState::Dead, format!("terminal: {chain}")),
+            FailureKind::Bug => (HeldState::Dead, format!("bug: {chain}")),
+        }
+    }
+
+    fn count_failure(&mut self, state: HeldState, kind: FailureKind) {
+        match state {
+            HeldState::Dead => self.open.outcomes.dead += 1,
+            _ => self.open.outcomes.parked += 1,
+        }
+        if kind == FailureKind::Bug {
+            self.open.outcomes.bugs += 1;
+        }
+    }
+
+    /// An earlier message of the key is held: this one waits behind it, in order.
+    pub(super) fn hold_behind(&mut self, message: &Message) {
+        let now = self.runtime.clock.now();
+        let Some(mut held) = self.held(&message.source, &message.key) else { return };
+        held.holds += 1;
+        let waiting = HeldMessage {
+            reason: "waits behind an earlier message of its key".to_owned(),
+            ..as_held(message, now)
+        };
+        self.hold(
+            (message.source.clone(), message.key.clone()),
+            held,
+            HeldChange::Hold(Box::new(waiting)),
+        );
+    }
+
+    pub(super) fn bury_unreadable(&mut self, message: HeldMessage) {
+        self.count_failure(HeldState::Dead, FailureKind::Terminal);
+        tracing::warn!(lane = %message.source, offset = message.offset, reason = %message.reason, "record cannot be read");
+        let name = (message.source.clone(), message.key.clone());
+        let change = HeldChange::Hold(Box::new(message));
+        if name.1.is_empty() {
+            self.open.guarded.insert(name.0);
+            self.open.held_changes.push(change);
+        } else {
+            let holds = self.held(&name.0, &name.1).map_or(0, |held| held.holds) + 1;
+            let held = HeldKey { state: HeldState::Dead, next_at: self.runtime.clock.now(), holds };
+            let held =
+                self.held(&name.0, &name.1).map_or(held, |before| HeldKey { holds, ..before });
+            self.hold(name, held, change);
+        }
+    }
+
+    fn hold(&mut self, name: (SourceLane, Arc<str>), held: HeldKey, change: HeldChange) {
+        self.open.guarded.insert(name.0.clone());
+        self.open.held_changes.push(change);
+        self.open.held.insert(name, Some(held));
+    }
+
+    /// A held message was handled.
+    pub(super) fn release(&mut self, message: &Message, attempts: u32) {
+        self.open.guarded.insert(message.source.clone());
+        let change = HeldChange::Release {
+            source: message.source.clone(),
+            id: message.id.clone(),
+            attempts,
+        };
+        self.open.held_changes.push(change);
+    }
+
+    /// After the tasks of a retry: the key is free when all of its messages were handled.
+    pub(super) fn end_retry(
+        &mut self,
+        source: SourceLane,
+        key: Arc<str>,
+        complete: bool,
+        holds: u64,
+    ) {
+        let name = (source, key);
+        if self.open.retry_failed.contains(&name) {
+            return;
+        }
+        let Some(held) = self.held(&name.0, &name.1) else { return };
+        let after = if complete && held.holds == holds {
+            None
+        } else {
+            Some(HeldKey {
+                state: HeldState::Waiting,
+                next_at: self.runtime.clock.now(),
+                holds: held.holds,
+            })
+        };
+        self.open.held.insert(name, after);
+    }
+}
+
+fn as_held(message: &Message, now: Timestamp) -> HeldMessage {
+    HeldMessage {
+        source: message.source.clone(),
+        id: message.id.clone(),
+        key: message.key.clone(),
+        seq: message.seq,
+        offset: message.offset,
+        event_type: message.event_type.to_string(),
+        saga: Some(message.saga.to_string()),
+        headers: record::headers_to_json(&message.headers),
+        payload: message.payload.clone(),
+        state: HeldState::Waiting,
+        attempts: 0,
+        held_at: now,
+        next_at: now,
+        reason: String::new(),
+    }
+}
+
+/// Reads a held message back.
+pub(crate) fn held_message(held: &HeldMessage) -> Result<Message, Malformed> {
+    record::decode(&LogRecord {
+        source: held.source.clone(),
+        offset: held.offset,
+        key: Bytes::copy_from_slice(held.key.as_bytes()),
+        value: held.payload.clone(),
+        headers: record::headers_from_json(&held.headers).into(),
+        time: held.held_at,
+    })
+}
+
+/// A record that cannot be read, as it is stored for a person.
+pub(crate) fn unreadable(record: &LogRecord, malformed: &Malformed, now: Timestamp) -> HeldMessage {
+    HeldMessage {
+        source: record.source.clone(),
+        id: malformed.id.clone().unwrap_or_else(|| record::fingerprint(record)),
+        key: malformed.key.clone().filter(|_| malformed.seq.is_some()).unwrap_or_else(|| "".into()),
+        seq: malformed.seq.unwrap_or(0),
+        offset: record.offset,
+        event_type: malformed.event_type.as_deref().unwrap_or_default().to_owned(),
+        saga: malformed.saga.map(|saga| saga.to_string()),
+        headers: record::headers_to_json(&record.headers),
+        payload: record.value.clone(),
+        state: HeldState::Dead,
+        attempts: 1,
+        held_at: now,
+        next_at: now,
+        reason: malformed.reason.clone(),
+    }
+}

@@ -1,0 +1,117 @@
+//! A command from outside, of any type, on its way through the decider.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::{
+    aggregate::{AggregateType, Command},
+    engine::client::{ClientError, Receipt},
+    error::HandlerError,
+    handler::Run,
+    id::{CauseId, StreamId},
+    service::short_name,
+    turn::{Loaded, TurnCell, decide},
+};
+
+/// Why a job got no answer from the business.
+#[derive(Debug)]
+pub(crate) enum JobFailure {
+    Client(ClientError),
+    /// Its id was used before: the first answer is in the store.
+    AlreadyDone,
+}
+
+/// A command of any type. It may be decided several times; it is answered once.
+pub(crate) trait Job: Send + fmt::Debug {
+    fn name(&self) -> &'static str;
+    fn stream(&self) -> &StreamId;
+    fn cause(&self) -> Option<CauseId>;
+    /// Decides in a turn; the last decision is the one that counts.
+    fn start(&self, cell: TurnCell) -> Run;
+    /// The answer of the last decision, as it is stored for a repeated command (P17).
+    fn answer(&self, receipt: Receipt) -> Option<Bytes>;
+    fn succeed(self: Box<Self>, receipt: Receipt);
+    fn fail(self: Box<Self>, failure: JobFailure);
+}
+
+type Reply<R> = oneshot::Sender<Result<Result<Receipt, R>, JobFailure>>;
+
+pub(crate) struct CommandJob<C: Command> {
+    stream: StreamId,
+    command: C,
+    cause: Option<CauseId>,
+    verdict: Arc<Mutex<Option<Result<(), C::Refusal>>>>,
+    reply: Reply<C::Refusal>,
+}
+
+impl<C: Command> CommandJob<C> {
+    pub(crate) fn new(
+        stream: StreamId,
+        command: C,
+        cause: Option<CauseId>,
+        reply: Reply<C::Refusal>,
+    ) -> Self {
+        Self { stream, command, cause, verdict: Arc::default(), reply }
+    }
+}
+
+impl<C: Command> fmt::Debug for CommandJob<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", short_name::<C>(), self.stream)
+    }
+}
+
+impl<C: Command> Job for CommandJob<C> {
+    fn name(&self) -> &'static str {
+        short_name::<C>()
+    }
+
+    fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
+    fn cause(&self) -> Option<CauseId> {
+        self.cause
+    }
+
+    fn start(&self, cell: TurnCell) -> Run {
+        let (stream, command, slot) =
+            (self.stream.clone(), self.command.clone(), self.verdict.clone());
+        Box::pin(async move {
+            let kind = AggregateType::of::<C::Aggregate>();
+            Loaded { cell: &cell, stream: Ok(stream.clone()), kind }.await?;
+            let verdict = decide(&mut cell.lock(), &stream, command)?;
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
+            Ok::<(), HandlerError>(())
+        })
+    }
+
+    fn answer(&self, receipt: Receipt) -> Option<Bytes> {
+        let verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = match verdict.as_ref()? {
+            Ok(()) => serde_json::to_vec(&Ok::<_, ()>(receipt)),
+            Err(refusal) => serde_json::to_vec(&Err::<(), _>(refusal)),
+        };
+        answer.ok().map(Bytes::from)
+    }
+
+    fn succeed(self: Box<Self>, receipt: Receipt) {
+        let verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A receiver that is gone does not want to know: the command stands all the same.
+        let _ = match verdict {
+            Some(verdict) => self.reply.send(Ok(verdict.map(|()| receipt))),
+            None => self.reply.send(Err(JobFailure::Client(ClientError::Rejected(
+                "the command was never decided".into(),
+            )))),
+        };
+    }
+
+    fn fail(self: Box<Self>, failure: JobFailure) {
+        let _ = self.reply.send(Err(failure));
+    }
+}

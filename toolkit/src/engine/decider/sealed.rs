@@ -1,0 +1,373 @@
+//! From a decided batch to an append, and what its result means.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use super::{
+    Decider, Entry,
+    job::{Job, JobFailure},
+    open::{Open, Outcomes},
+    work::Work,
+};
+use crate::{
+    engine::{
+        client::{ClientError, Receipt},
+        lanes::{HeldKey, Mark},
+        status::add,
+    },
+    error::{FailureKind, HandlerError},
+    id::{CauseId, Lane, LaneSeq, SourceLane, StreamId},
+    service::Service,
+    store::{
+        Answer, Append, AppendError, Appended, NewEvent, NewSnapshot, Published, RecordedEvent,
+    },
+};
+
+/// A batch that is being committed.
+pub(crate) struct Sealed {
+    pub(crate) append: Arc<Append>,
+    works: Vec<Work>,
+    pub(super) layer: HashMap<StreamId, Entry>,
+    base: HashMap<StreamId, Entry>,
+    pub(super) held: HashMap<(SourceLane, Arc<str>), Option<HeldKey>>,
+    receipts: HashMap<usize, Receipt>,
+    failed_jobs: HashMap<usize, HandlerError>,
+    pub(super) causes: HashSet<CauseId>,
+    twins: Vec<Box<dyn Job>>,
+    outcomes: Outcomes,
+}
+
+/// What a committed batch leaves to do.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Public events with their numbers, for the relay.
+    pub(crate) fresh: Vec<RecordedEvent>,
+    /// Where the lanes stand now, for lag tools.
+    pub(crate) moved: Vec<(SourceLane, i64)>,
+}
+
+/// What the intake is to do after a failed commit.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Decide again.
+    Again,
+    /// These lanes have another owner; the others are decided again.
+    Lost(Vec<SourceLane>),
+    /// What is held of these lanes has changed: claim them anew; the others are decided again.
+    Stale(Vec<SourceLane>),
+    /// Commit the same append once more, after a pause.
+    Retry(String),
+    /// Ask the store whether it was committed.
+    Ask(String),
+}
+
+impl<S: Service> Decider<S> {
+    /// Whether there is a decided batch to commit, and none is being committed.
+    pub(crate) fn can_seal(&self) -> bool {
+        self.sealed.is_none() && self.open.is_quiescent() && !self.open.is_empty()
+    }
+
+    /// How many works the open batch has.
+    pub(crate) fn open_works(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Closes the open batch into an append.
+    pub(crate) fn seal(&mut self) -> Option<Arc<Append>> {
+        if !self.can_seal() {
+            return None;
+        }
+        let mut open = std::mem::take(&mut self.open);
+        let snapshots = self.snapshots(&mut open);
+        let answers = answers(&open);
+        let mut append = Append {
+            cause: Some(self.runtime.new_cause_id()),
+            at: self.runtime.clock.now(),
+            reads: std::mem::take(&mut open.reads).into_iter().collect(),
+            events: std::mem::take(&mut open.events),
+            held: std::mem::take(&mut open.held_changes),
+            answers,
+            snapshots,
+            ..Append::default()
+        };
+        for source in &open.guarded {
+            if !open.marks.contains_key(source)
+                && let Some(mark) = self.lanes.guard(source)
+            {
+                open.marks.insert(source.clone(), mark);
+            }
+        }
+        for (source, mark) in std::mem::take(&mut open.marks) {
+            self.seal_lane(&mut append, &source, mark);
+        }
+        let append = Arc::new(append);
+        self.sealed = Some(Sealed {
+            append: append.clone(),
+            works: open.works,
+            layer: open.layer,
+            base: open.base,
+            held: open.held,
+            receipts: open.receipts,
+            failed_jobs: open.failed_jobs,
+            causes: open.causes,
+            twins: open.twins,
+            outcomes: open.outcomes,
+        });
+        Some(append)
+    }
+
+    fn seal_lane(&mut self, append: &mut Append, source: &SourceLane, mark: Mark) {
+        if let Some((step, gap)) = self.lanes.seal(source, mark) {
+            append.positions.push(step);
+            append.gaps.extend(gap);
+        }
+    }
+
+    fn snapshots(&self, open: &mut Open) -> Vec<NewSnapshot> {
+        let mut due: Vec<_> = open
+            .layer
+            .iter_mut()
+            .filter(|(_, entry)| entry.since_snapshot >= self.limits.snapshot_every_events)
+            .collect();
+        due.sort_by(|a, b| a.0.cmp(b.0));
+        let mut snapshots = vec![];
+        for (stream, entry) in due {
+            let Some(state) = (entry.kind.save)(&entry.state) else { continue };
+            entry.since_snapshot = 0;
+            snapshots.push(NewSnapshot {
+                stream: stream.clone(),
+                version: entry.version,
+                snapshot_version: entry.kind.snapshot_version,
+                state: state.into(),
+            });
+        }
+        snapshots
+    }
+
+    /// The append is durable: only now does anyone hear of it (P1, P15).
+    pub(crate) fn committed(&mut self, appended: &Appended) -> Settled {
+        let Some(sealed) = self.sealed.take() else { return Settled::default() };
+        let append = &sealed.append;
+        self.lanes.committed(&append.positions);
+        for ((source, key), held) in sealed.held {
+            self.lanes.set_held(&source, &key, held);
+        }
+        for (stream, entry) in sealed.base.into_iter().chain(sealed.layer) {
+            self.cache.put(stream, entry);
+        }
+        self.count(append, &sealed.outcomes, sealed.receipts.len());
+        for (index, work) in sealed.works.into_iter().enumerate() {
+            let Work::Command(job) = work else { continue };
+            if let Some(receipt) = sealed.receipts.get(&index) {
+                job.succeed(*receipt);
+            } else if let Some(error) = sealed.failed_jobs.get(&index) {
+                job.fail(JobFailure::Client(client_error(error)));
+            }
+        }
+        for twin in sealed.twins {
+            twin.fail(JobFailure::AlreadyDone);
+        }
+        // A batch that the store refused is being bisected: grow back slowly.
+        self.batch_works = (self.batch_works * 2).min(self.limits.batch_works_max);
+        Settled {
+            fresh: numbered(&append.events, appended),
+            moved: append.positions.iter().map(|p| (p.source.clone(), p.next_offset)).collect(),
+        }
+    }
+
+    fn count(&self, append: &Append, outcomes: &Outcomes, answered: usize) {
+        let counters = &self.status.counters;
+        add(&counters.appends, 1);
+        add(&counters.events_appended, append.events.len());
+        add(&counters.messages_applied, outcomes.applied);
+        add(&counters.messages_skipped, outcomes.skipped);
+        add(&counters.messages_parked, outcomes.parked);
+        add(&counters.messages_dead, outcomes.dead);
+        add(&counters.handler_bugs, outcomes.bugs);
+        add(&counters.commands_answered, answered);
+    }
+
+    /// The append was not committed. Everything that was decided on it is decided again.
+    pub(crate) fn failed(&mut self, error: AppendError) -> Verdict {
+        match error {
+            AppendError::Conflict { streams } => {
+                add(&self.status.counters.conflicts, 1);
+                self.roll_back(&streams);
+                Verdict::Again
+            }
+            AppendError::PositionLost { lanes } => {
+                self.roll_back(&[]);
+                lanes.iter().for_each(|lane| self.drop_lane(lane));
+                Verdict::Lost(lanes)
+            }
+            AppendError::HeldChanged { lanes } => {
+                self.roll_back(&[]);
+                lanes.iter().for_each(|lane| self.drop_lane(lane));
+                Verdict::Stale(lanes)
+            }
+            AppendError::AlreadyDone { causes } => {
+                if self
+                    .sealed
+                    .as_ref()
+                    .is_some_and(|s| s.append.cause.is_some_and(|own| causes.contains(&own)))
+                {
+                    return Verdict::Ask("the batch itself was committed before".to_owned());
+                }
+                self.roll_back(&[]);
+                self.answer_repeated(&causes);
+                Verdict::Again
+            }
+            AppendError::Rejected(reason) => {
+                self.bisect(&reason.to_string());
+                Verdict::Again
+            }
+            AppendError::Unavailable(reason) => Verdict::Retry(reason.to_string()),
+            AppendError::Unknown(reason) => Verdict::Ask(reason.to_string()),
+        }
+    }
+
+    /// Takes both batches apart, back into works, in their order of arrival.
+    fn roll_back(&mut self, conflicting: &[StreamId]) {
+        let sealed = self.sealed.take();
+        let open = std::mem::take(&mut self.open);
+        let (sealed_works, sealed_twins) = sealed.map_or((vec![], vec![]), |s| (s.works, s.twins));
+        let twins = sealed_twins.into_iter().chain(open.twins).map(Work::Command);
+        let works: Vec<Work> = sealed_works.into_iter().chain(open.works).chain(twins).collect();
+        self.requeue(works);
+        self.lanes.rolled_back();
+        for stream in conflicting {
+            self.cache.pop(stream);
+        }
+        if conflicting.is_empty() {
+            self.cache.clear();
+        }
+    }
+
+    /// Puts works back where they came from. Those of a lane that is no longer ours are void.
+    fn requeue(&mut self, works: Vec<Work>) {
+        for work in works.into_iter().rev() {
+            if work.source().is_none_or(|source| self.lanes.owns_under(source, work.epoch())) {
+                self.pending.push_front(work);
+            }
+        }
+    }
+
+    /// Nothing of this lane may be appended by us any more (P2).
+    pub(crate) fn drop_lane(&mut self, lane: &SourceLane) {
+        self.lanes.lose(lane);
+        self.pending.retain(|work| work.source() != Some(lane));
+        if self.open.works.iter().any(|work| work.source() == Some(lane)) {
+            self.reopen();
+        }
+    }
+
+    /// Decides the open batch again; the one that is being committed stays.
+    fn reopen(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        let works = open.works.into_iter().chain(open.twins.into_iter().map(Work::Command));
+        self.requeue(works.collect());
+    }
+
+    fn answer_repeated(&mut self, causes: &[CauseId]) {
+        let (repeated, rest) = std::mem::take(&mut self.pending).into_iter().partition(|work| {
+            matches!(work, Work::Command(job) if job.cause().is_some_and(|cause| causes.contains(&cause)))
+        });
+        self.pending = rest;
+        let repeated: std::collections::VecDeque<Work> = repeated;
+        for work in repeated {
+            if let Work::Command(job) = work {
+                job.fail(JobFailure::AlreadyDone);
+            }
+        }
+    }
+
+    /// The store refuses some of this data: halve the batch until the culprit stands alone (P12).
+    fn bisect(&mut self, reason: &str) {
+        let works = self.sealed.as_ref().map_or(0, |s| s.works.len());
+        self.roll_back(&[]);
+        if works > 1 {
+            self.batch_works = works / 2;
+            return;
+        }
+        self.batch_works = 1;
+        let reason = format!("the store refuses what was decided: {reason}");
+        match self.pending.front_mut() {
+            Some(Work::Message(fresh)) => fresh.poison = Some(reason),
+            Some(Work::Retry(group)) if group.messages.len() > 1 => {
+                group.messages.truncate(1);
+                group.complete = false;
+            }
+            Some(Work::Retry(group)) => group.poison = Some(reason),
+            Some(Work::Command(_)) => {
+                if let Some(Work::Command(job)) = self.pending.pop_front() {
+                    job.fail(JobFailure::Client(ClientError::Rejected(reason)));
+                }
+            }
+            // A record's own bytes are refused: step over it, and say so. There is nothing else to store.
+            Some(Work::Unreadable { held, mark }) => {
+                tracing::error!(lane = %held.source, offset = held.offset, %reason, "a record cannot even be stored as dead");
+                let skip = Work::Skip { source: held.source.clone(), mark: mark.clone() };
+                self.pending.pop_front();
+                self.pending.push_front(skip);
+            }
+            Some(Work::Skip { .. }) | None => {}
+        }
+    }
+
+    /// Shutting down: whoever still waits is told.
+    pub(crate) fn abandon(&mut self) {
+        self.roll_back(&[]);
+        for work in self.pending.drain(..) {
+            if let Work::Command(job) = work {
+                job.fail(JobFailure::Client(ClientError::ShuttingDown));
+            }
+        }
+    }
+}
+
+fn answers(open: &Open) -> Vec<Answer> {
+    let mut answers = vec![];
+    for (index, work) in open.works.iter().enumerate() {
+        let Work::Command(job) = work else { continue };
+        if let (Some(cause), Some(receipt)) = (job.cause(), open.receipts.get(&index))
+            && let Some(body) = job.answer(*receipt)
+        {
+            answers.push(Answer { cause, body });
+        }
+    }
+    answers
+}
+
+fn client_error(error: &HandlerError) -> ClientError {
+    match error.kind() {
+        FailureKind::Retryable => ClientError::Unavailable(error.chain()),
+        FailureKind::Terminal | FailureKind::Bug => ClientError::Rejected(error.chain()),
+    }
+}
+
+/// The public events of an append, with the numbers that the store gave them.
+fn numbered(events: &[NewEvent], appended: &Appended) -> Vec<RecordedEvent> {
+    let mut next: HashMap<Lane, LaneSeq> = appended.first_in_lane.iter().copied().collect();
+    let mut numbered = vec![];
+    for event in events {
+        let Some(route) = &event.route else { continue };
+        let Some(seq) = next.get_mut(&route.lane) else { continue };
+        let published = Published { lane: route.lane, lane_seq: *seq, key: route.key.clone() };
+        *seq += 1;
+        numbered.push(RecordedEvent {
+            id: event.id,
+            stream: event.stream.clone(),
+            version: event.version,
+            event_type: event.event_type.clone(),
+            payload: event.payload.clone(),
+            saga: event.saga,
+            causation: event.causation.clone(),
+            time: event.time,
+            trace: event.trace.clone(),
+            published: Some(published),
+        });
+    }
+    numbered
+}

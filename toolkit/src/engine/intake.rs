@@ -1,0 +1,253 @@
+//! The intake: log and commands in, appends out. The decider decides; this does the I/O around it.
+
+mod commit;
+mod lanes;
+mod records;
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use commit::{Commit, Load};
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    decider::{Decider, Job, Work},
+    limits::{Backoff, Limits},
+    signal::{checked, halted, raised},
+    status::{Gate, Status},
+};
+use crate::{
+    id::SourceLane,
+    log::{Delivery, EventLog, Subscription},
+    runtime::{Runtime, Timestamp},
+    service::Service,
+    store::{EventStore, RecordedEvent, StartAt},
+};
+
+/// What an intake is made of.
+pub(crate) struct Intake<S: Service> {
+    pub(crate) decider: Decider<S>,
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) runtime: Runtime,
+    pub(crate) limits: Limits,
+    pub(crate) status: Arc<Status>,
+    pub(crate) jobs: mpsc::Receiver<Box<dyn Job>>,
+    pub(crate) fresh: mpsc::Sender<Arc<Vec<RecordedEvent>>>,
+    pub(crate) shutdown: watch::Receiver<bool>,
+    pub(crate) group: String,
+    /// The topics to read, and how many lanes each is known to have.
+    pub(crate) topics: Vec<Arc<str>>,
+    pub(crate) consumes: Vec<String>,
+    pub(crate) start: StartAt,
+}
+
+impl<S: Service> fmt::Debug for Intake<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Intake of {}", S::NAME)
+    }
+}
+
+/// An intake at work.
+struct Running<S: Service> {
+    parts: Intake<S>,
+    subscription: Option<Box<dyn Subscription>>,
+    commit: Commit,
+    load: Load,
+    commit_backoff: Backoff,
+    load_backoff: Backoff,
+    log_backoff: Backoff,
+    /// Lanes that the group gave us.
+    assigned: BTreeMap<SourceLane, Option<Timestamp>>,
+    /// Lanes that hold as many keys as they may.
+    full: Vec<SourceLane>,
+    last_seal: Timestamp,
+    last_works: usize,
+    draining: bool,
+}
+
+impl<S: Service> Intake<S> {
+    /// Runs until shutdown, and then until everything that was taken is committed.
+    pub(crate) async fn run(self) {
+        let mut gate = self.status.gate();
+        let mut shutdown = self.shutdown.clone();
+        // P8: nothing is appended before the log's tail was compared with the store.
+        let open = tokio::select! {
+            biased;
+            open = checked(&mut gate) => open,
+            () = raised(&mut shutdown) => false,
+        };
+        let mut running = Running::new(self);
+        if open {
+            running.run(gate).await;
+        }
+        running.parts.decider.abandon();
+        running.parts.jobs.close();
+        while let Ok(job) = running.parts.jobs.try_recv() {
+            running.parts.decider.push(Work::Command(job));
+        }
+        running.parts.decider.abandon();
+    }
+}
+
+impl<S: Service> Running<S> {
+    fn new(parts: Intake<S>) -> Self {
+        let backoff = || Backoff::new(&parts.limits);
+        Self {
+            commit_backoff: backoff(),
+            load_backoff: backoff(),
+            log_backoff: backoff(),
+            subscription: None,
+            commit: Commit::idle(),
+            load: Load::idle(),
+            assigned: BTreeMap::new(),
+            full: vec![],
+            last_seal: Timestamp::default(),
+            last_works: 0,
+            draining: false,
+            parts,
+        }
+    }
+
+    async fn run(&mut self, mut gate: watch::Receiver<Gate>) {
+        let mut shutdown = self.parts.shutdown.clone();
+        loop {
+            self.gather().await;
+            self.pump();
+            if self.draining && self.parts.decider.is_idle() && self.commit.is_idle() {
+                return;
+            }
+            let taking = !self.draining && self.parts.decider.room() > 0;
+            let subscribed = taking && self.subscription.is_some();
+            let wake = self.sleep_until();
+            tokio::select! {
+                biased;
+                () = halted(&mut gate) => return,
+                () = raised(&mut shutdown), if !self.draining => self.drain(),
+                result = self.commit.wait() => self.commit_ended(result).await,
+                slices = self.load.wait() => self.load_ended(slices),
+                job = self.parts.jobs.recv(), if taking => match job {
+                    Some(job) => self.parts.decider.push(Work::Command(job)),
+                    None => self.drain(),
+                },
+                delivery = next(&mut self.subscription, self.parts.limits.batch_works_max), if subscribed => {
+                    self.delivered(delivery).await;
+                }
+                () = wake => {}
+            }
+        }
+    }
+
+    /// Takes what is there already: a batch is as much as arrived while the last one was committing.
+    async fn gather(&mut self) {
+        if self.draining {
+            return;
+        }
+        if self.subscription.is_none() && !self.parts.topics.is_empty() {
+            self.subscribe().await;
+        }
+        self.tend_lanes().await;
+        self.retry_due().await;
+        loop {
+            let room = self.parts.decider.room();
+            let commands = self.take_commands(room.div_ceil(2));
+            let room = self.parts.decider.room();
+            let delivery = match &mut self.subscription {
+                Some(subscription) if room > 0 => {
+                    subscription.next(room.min(self.parts.limits.batch_works_max)).now_or_never()
+                }
+                _ => None,
+            };
+            match delivery {
+                Some(delivery) => self.delivered(delivery).await,
+                None if commands == 0 => return,
+                None => {}
+            }
+        }
+    }
+
+    fn take_commands(&mut self, room: usize) -> usize {
+        for taken in 0..room {
+            match self.parts.jobs.try_recv() {
+                Ok(job) => self.parts.decider.push(Work::Command(job)),
+                Err(_) => return taken,
+            }
+        }
+        room
+    }
+
+    /// Decides as far as possible; starts the next load and the next commit.
+    fn pump(&mut self) {
+        if self.load.is_idle() {
+            let wants = self.parts.decider.advance();
+            if !wants.is_empty() {
+                self.load.start(self.parts.store.clone(), wants);
+                return;
+            }
+        } else {
+            return;
+        }
+        if self.commit.is_idle() && self.may_seal() {
+            self.last_works = self.parts.decider.open_works();
+            if let Some(append) = self.parts.decider.seal() {
+                self.last_seal = self.parts.runtime.clock.now();
+                self.commit.start(self.parts.store.clone(), append);
+            }
+            // The next batch is decided on the overlay of this one.
+            let wants = self.parts.decider.advance();
+            if !wants.is_empty() {
+                self.load.start(self.parts.store.clone(), wants);
+            }
+        }
+    }
+
+    /// Under load, starts are kept apart so that batches grow; an idle engine never waits.
+    fn may_seal(&self) -> bool {
+        if !self.parts.decider.can_seal() {
+            return false;
+        }
+        let pace = self.parts.limits.pace_under_load;
+        self.draining
+            || pace.is_zero()
+            || self.last_works < PACED_FROM_WORKS
+            || self.parts.decider.open_works() >= self.parts.limits.batch_works_max
+            || self.parts.runtime.clock.now() >= self.last_seal.plus(pace)
+    }
+
+    /// The next moment at which there is something to do although nothing arrives.
+    fn sleep_until(&self) -> crate::runtime::BoxFuture<'static, ()> {
+        let now = self.parts.runtime.clock.now();
+        let paced = (self.parts.decider.can_seal() && self.commit.is_idle())
+            .then(|| self.last_seal.plus(self.parts.limits.pace_under_load));
+        let retry = self.parts.decider.lanes.next_due().filter(|_| !self.draining);
+        let claim = self.assigned.values().flatten().min().copied();
+        match [paced, retry, claim].into_iter().flatten().min() {
+            Some(at) => self.parts.runtime.clock.sleep(at.since(now).max(Duration::from_millis(1))),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+
+    /// P16: takes nothing more, and finishes what it has.
+    fn drain(&mut self) {
+        self.draining = true;
+        self.parts.status.drain();
+        self.parts.jobs.close();
+        while let Ok(job) = self.parts.jobs.try_recv() {
+            self.parts.decider.push(Work::Command(job));
+        }
+        self.subscription = None;
+    }
+}
+
+/// Batches smaller than this are no load: their successors start at once.
+const PACED_FROM_WORKS: usize = 16;
+
+async fn next(
+    subscription: &mut Option<Box<dyn Subscription>>,
+    max: usize,
+) -> Result<Delivery, crate::log::LogError> {
+    match subscription {
+        Some(subscription) => subscription.next(max).await,
+        None => std::future::pending().await,
+    }
+}

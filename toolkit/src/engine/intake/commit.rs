@@ -1,0 +1,221 @@
+//! The append and the load that are under way, and what follows from their results.
+
+use std::{future::pending, sync::Arc};
+
+use super::Running;
+use crate::{
+    engine::decider::CommitVerdict,
+    runtime::{BoxFuture, Runtime},
+    service::Service,
+    store::{Append, AppendError, Appended, EventStore, StoreError, StreamRead, StreamSlice},
+    turn::Want,
+};
+use std::time::Duration;
+
+/// At most one append at a time: commits never overlap.
+pub(super) struct Commit {
+    future: Option<BoxFuture<'static, Result<Appended, AppendError>>>,
+    append: Option<Arc<Append>>,
+    done: Option<Result<Appended, AppendError>>,
+}
+
+impl Commit {
+    pub(super) fn idle() -> Self {
+        Self { future: None, append: None, done: None }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.future.is_none() && self.done.is_none()
+    }
+
+    pub(super) fn start(&mut self, store: Arc<dyn EventStore>, append: Arc<Append>) {
+        self.append = Some(append.clone());
+        self.future = Some(Box::pin(async move { store.append(&append).await }));
+    }
+
+    /// Commits the same append once more.
+    fn retry(&mut self, store: Arc<dyn EventStore>, runtime: &Runtime, pause: Duration) {
+        let Some(append) = self.append.clone() else { return };
+        let sleep = runtime.clock.sleep(pause);
+        self.future = Some(Box::pin(async move {
+            sleep.await;
+            store.append(&append).await
+        }));
+    }
+
+    /// P17: looks the cause up before anything else is done with it.
+    fn ask(&mut self, store: Arc<dyn EventStore>, runtime: &Runtime, pause: Duration) {
+        let Some(append) = self.append.clone() else { return };
+        let sleep = runtime.clock.sleep(pause);
+        self.future = Some(Box::pin(async move {
+            sleep.await;
+            let Some(cause) = append.cause else { return store.append(&append).await };
+            match store.outcome(cause).await {
+                Ok(Some(appended)) => Ok(appended),
+                // Not there: the same append again. Should the first one land meanwhile, its cause shows.
+                Ok(None) => store.append(&append).await,
+                Err(error) => Err(AppendError::Unknown(error.into())),
+            }
+        }));
+    }
+
+    /// Resolves when the append has ended; never when there is none. May be dropped and called again.
+    pub(super) async fn wait(&mut self) -> Result<Appended, AppendError> {
+        if let Some(done) = self.done.take() {
+            return done;
+        }
+        match &mut self.future {
+            Some(future) => {
+                let result = future.await;
+                self.future = None;
+                result
+            }
+            None => pending().await,
+        }
+    }
+}
+
+/// At most one load at a time: a wave.
+pub(super) struct Load {
+    future: Option<BoxFuture<'static, Result<Vec<StreamSlice>, StoreError>>>,
+    wants: Vec<Want>,
+    done: Option<Result<Vec<StreamSlice>, StoreError>>,
+}
+
+impl Load {
+    pub(super) fn idle() -> Self {
+        Self { future: None, wants: vec![], done: None }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.future.is_none() && self.done.is_none()
+    }
+
+    pub(super) fn start(&mut self, store: Arc<dyn EventStore>, wants: Vec<Want>) {
+        let reads = reads(&wants);
+        self.wants = wants;
+        self.future = Some(Box::pin(async move { store.load(&reads).await }));
+    }
+
+    fn retry(&mut self, store: Arc<dyn EventStore>, runtime: &Runtime, pause: Duration) {
+        let (reads, sleep) = (reads(&self.wants), runtime.clock.sleep(pause));
+        self.future = Some(Box::pin(async move {
+            sleep.await;
+            store.load(&reads).await
+        }));
+    }
+
+    pub(super) async fn wait(&mut self) -> Result<Vec<StreamSlice>, StoreError> {
+        if let Some(done) = self.done.take() {
+            return done;
+        }
+        match &mut self.future {
+            Some(future) => {
+                let result = future.await;
+                self.future = None;
+                result
+            }
+            None => pending().await,
+        }
+    }
+}
+
+fn reads(wants: &[Want]) -> Vec<StreamRead> {
+    wants
+        .iter()
+        .map(|want| StreamRead {
+            stream: want.stream.clone(),
+            snapshot_version: want.kind.snapshot_version,
+        })
+        .collect()
+}
+
+impl<S: Service> Running<S> {
+    pub(super) async fn commit_ended(&mut self, result: Result<Appended, AppendError>) {
+        match result {
+            Ok(appended) => {
+                self.commit_backoff.reset();
+                self.parts.status.trouble("store", None);
+                let settled = self.parts.decider.committed(&appended);
+                if !settled.fresh.is_empty() {
+                    // A relay that is behind reads the store instead: nothing waits here, nothing is lost.
+                    let _ = self.parts.fresh.try_send(Arc::new(settled.fresh));
+                }
+                if let Some(subscription) = &mut self.subscription {
+                    for (source, next_offset) in settled.moved {
+                        // For lag tools only (P2): a failure here means nothing.
+                        let _ = subscription.note_progress(&source, next_offset).await;
+                    }
+                }
+            }
+            Err(error) => self.commit_failed(error),
+        }
+    }
+
+    fn commit_failed(&mut self, error: AppendError) {
+        tracing::debug!(%error, "append failed");
+        let (store, runtime) = (self.parts.store.clone(), self.parts.runtime.clone());
+        match self.parts.decider.failed(error) {
+            CommitVerdict::Again => {
+                // Wants of what was taken apart are void; what is decided again asks anew.
+                self.load = Load::idle();
+            }
+            CommitVerdict::Lost(lanes) => {
+                self.load = Load::idle();
+                let again = self.claim_again_at();
+                for lane in lanes {
+                    tracing::warn!(%lane, "another instance has taken the lane over");
+                    self.assigned.entry(lane).and_modify(|at| *at = Some(again));
+                }
+                self.parts.status.lanes_owned(self.parts.decider.lanes.len());
+            }
+            CommitVerdict::Stale(lanes) => {
+                self.load = Load::idle();
+                let now = runtime.clock.now();
+                for lane in lanes {
+                    self.assigned.entry(lane).and_modify(|at| *at = Some(now));
+                }
+            }
+            CommitVerdict::Retry(reason) => {
+                self.parts.status.trouble("store", Some(reason));
+                let pause = self.commit_backoff.pause();
+                self.commit.retry(store, &runtime, pause);
+            }
+            CommitVerdict::Ask(reason) => {
+                self.parts.status.trouble("store", Some(reason));
+                let pause = self.commit_backoff.pause();
+                self.commit.ask(store, &runtime, pause);
+            }
+        }
+    }
+
+    pub(super) fn load_ended(&mut self, result: Result<Vec<StreamSlice>, StoreError>) {
+        match result {
+            Ok(slices) => {
+                self.load_backoff.reset();
+                let wants = std::mem::take(&mut self.load.wants);
+                self.parts.decider.provide(&wants, slices);
+            }
+            Err(error) => {
+                self.parts.status.trouble("store", Some(error.to_string()));
+                let pause = self.load_backoff.pause();
+                self.load.retry(self.parts.store.clone(), &self.parts.runtime, pause);
+            }
+        }
+    }
+
+    /// Does something else without starving the append and the load: they may hold what it waits for.
+    pub(super) async fn alongside<T>(&mut self, other: impl Future<Output = T> + Send) -> T {
+        let mut other = std::pin::pin!(other);
+        loop {
+            let (commit_runs, load_runs) =
+                (self.commit.future.is_some(), self.load.future.is_some());
+            tokio::select! {
+                biased;
+                result = self.commit.wait(), if commit_runs => self.commit.done = Some(result),
+                result = self.load.wait(), if load_runs => self.load.done = Some(result),
+                result = &mut other => return result,
+            }
+        }
+    }
+}

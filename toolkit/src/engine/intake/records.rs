@@ -1,0 +1,121 @@
+//! Records in: what is next is decided, what was applied is skipped, what is missing stops its lane.
+
+use super::Running;
+use crate::{
+    engine::{
+        decider::{Fresh, Work, unreadable},
+        lanes::Verdict,
+        status::add,
+    },
+    id::{LaneSeq, SourceLane},
+    log::{Delivery, Found, LogError, LogRecord, record},
+    service::Service,
+};
+
+impl<S: Service> Running<S> {
+    pub(super) async fn delivered(&mut self, delivery: Result<Delivery, LogError>) {
+        match delivery {
+            Ok(Delivery::Records(records)) => {
+                self.log_backoff.reset();
+                let mut gaps = vec![];
+                for record in records {
+                    if let Some(gap) = self.record(record) {
+                        gaps.push(gap);
+                    }
+                }
+                for (source, expected) in gaps {
+                    self.look_up(source, expected).await;
+                }
+            }
+            Ok(Delivery::Assigned(lanes)) => self.assigned(lanes).await,
+            Ok(Delivery::Revoked(lanes)) => self.revoked(&lanes),
+            Err(error) => self.subscription_lost(&error).await,
+        }
+    }
+
+    /// Takes one record; returns the number that is missing before it, if one is.
+    fn record(&mut self, record: LogRecord) -> Option<(SourceLane, LaneSeq)> {
+        let (source, offset) = (record.source.clone(), record.offset);
+        let decoded = record::decode(&record);
+        let (seq, id) = match &decoded {
+            Ok(message) => (Some(message.seq), message.id.parse().ok()),
+            Err(malformed) => {
+                (malformed.seq, malformed.id.as_deref().and_then(|id| id.parse().ok()))
+            }
+        };
+        let Some(seq) = seq else {
+            if self.parts.decider.lanes.pass(&source, offset)
+                && let (Err(malformed), Some(mark)) =
+                    (decoded, self.parts.decider.lanes.accepted(&source))
+            {
+                let held = unreadable(&record, &malformed, self.parts.runtime.clock.now());
+                self.parts.decider.push(Work::Unreadable { held: Box::new(held), mark });
+            }
+            return None;
+        };
+        match self.parts.decider.lanes.offer(&source, seq, id, offset) {
+            Verdict::Apply => self.apply(&record, decoded),
+            Verdict::Duplicate => add(&self.parts.status.counters.messages_duplicate, 1),
+            Verdict::Gap { expected } => return Some((source, expected)),
+            Verdict::OtherLog { seq, ours } => self.parts.status.lane_stopped(
+                &source,
+                format!(
+                    "the log has another event than {ours} under number {seq}, which this service has applied: \
+                     the log was replaced, or its service lost committed data; a person must decide"
+                ),
+            ),
+            Verdict::Ignore => {}
+        }
+        None
+    }
+
+    fn apply(&mut self, record: &LogRecord, decoded: Result<record::Message, record::Malformed>) {
+        let Some(mark) = self.parts.decider.lanes.accepted(&record.source) else { return };
+        let work = match decoded {
+            Ok(message) if self.parts.decider.consumes(&message.event_type) => {
+                Work::Message(Box::new(Fresh { message, mark, poison: None }))
+            }
+            Ok(_) => Work::Skip { source: record.source.clone(), mark },
+            Err(malformed) => {
+                let held = unreadable(record, &malformed, self.parts.runtime.clock.now());
+                Work::Unreadable { held: Box::new(held), mark }
+            }
+        };
+        self.parts.decider.push(work);
+    }
+
+    /// P3: the number may be in the log all the same. If it is not, it is a loss: the lane stops.
+    async fn look_up(&mut self, source: SourceLane, expected: LaneSeq) {
+        let log = self.parts.log.clone();
+        let found = {
+            let source = source.clone();
+            self.alongside(async move { log.find(&source, expected).await }).await
+        };
+        match found {
+            Ok(Found::At(offset)) => {
+                tracing::info!(lane = %source, expected, offset, "sought back to a number that was skipped");
+                self.parts.decider.lanes.resume(&source);
+                self.seek(&source, offset).await;
+            }
+            Ok(Found::Missing { first }) => {
+                self.parts.decider.lanes.stop(&source);
+                let first =
+                    first.map_or("nothing".to_owned(), |first| format!("number {first} on"));
+                self.parts.status.lane_stopped(
+                    &source,
+                    format!(
+                        "number {expected} is lost: the log does not have it (it holds {first}), and it was not applied here; \
+                         it is never stepped over but by a person"
+                    ),
+                );
+                self.pause(&source).await;
+            }
+            Err(error) => {
+                // Ask again later: until then the lane takes nothing.
+                self.parts.status.trouble("log", Some(error.to_string()));
+                let now = self.parts.runtime.clock.now();
+                self.assigned.insert(source, Some(now.plus(self.log_backoff.pause())));
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The relay: publishes the store's lanes to the log, in order, through a fenced transactional producer.
+//!
+//! One task a shard. Its position is the log's own tail (P6); after every doubt it starts over with a
+//! new epoch (P7); what contradicts the store halts the service (P8); a lease says whose turn it is, and
+//! the epoch keeps two from writing (P9).
+
+mod plan;
+mod rounds;
+
+use std::{fmt, sync::Arc};
+
+use plan::{Start, Tail, judge};
+use rounds::Rounds;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    limits::{Backoff, Limits},
+    signal::raised,
+    status::{Status, add},
+};
+use crate::{
+    id::{Lane, LaneSeq, SourceLane},
+    log::{EventLog, LogError, Publisher, record},
+    runtime::{Runtime, Timestamp},
+    store::{BoxError, EventStore, Floor, RecordedEvent},
+};
+
+/// Records that are read from a tail at first; eight times as many each time that none is ours.
+const TAIL_RECORDS_FIRST: usize = 4;
+/// Foreign records at a tail beyond which the relay gives up looking for its own.
+const TAIL_RECORDS_MAX: usize = 100_000;
+
+/// What a relay shard is made of.
+pub(crate) struct Relay {
+    pub(crate) shard: u32,
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) topic: Arc<str>,
+    pub(crate) codec: record::Codec,
+    pub(crate) transactional_id: String,
+    pub(crate) holder: String,
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) runtime: Runtime,
+    pub(crate) limits: Limits,
+    pub(crate) status: Arc<Status>,
+    pub(crate) fresh: mpsc::Receiver<Arc<Vec<RecordedEvent>>>,
+    /// Raised when the intake has drained: publish what is there, and end.
+    pub(crate) flush: watch::Receiver<bool>,
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Relay {}", self.transactional_id)
+    }
+}
+
+/// Why a tenure ended.
+#[derive(Debug)]
+enum End {
+    /// Everything is published, and the service shuts down.
+    Flushed,
+    /// Log and store contradict each other.
+    Halted(String),
+    /// Another instance has the lease.
+    LostLease,
+    /// Start over with a new epoch (P7).
+    Doubt(String),
+    /// A port does not answer.
+    Trouble(String),
+}
+
+impl From<LogError> for End {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Fenced(_) => Self::LostLease,
+            error => Self::Trouble(error.to_string()),
+        }
+    }
+}
+
+impl From<crate::store::StoreError> for End {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::Trouble(error.to_string())
+    }
+}
+
+impl Relay {
+    /// Runs until everything is published after shutdown, or until the service halts.
+    pub(crate) async fn run(mut self) {
+        let mut backoff = Backoff::new(&self.limits);
+        loop {
+            let end = self.tenure(&mut backoff).await;
+            let part = "relay";
+            match end {
+                End::Flushed => break,
+                End::Halted(reason) => {
+                    self.status.halt(reason);
+                    break;
+                }
+                End::LostLease => {
+                    // The holder has compared the tails.
+                    self.status.shard_checked(self.shard);
+                    self.status.trouble(part, None);
+                    if *self.flush.borrow() {
+                        break;
+                    }
+                    self.pause(self.limits.lease_ttl / 4).await;
+                }
+                End::Doubt(reason) => {
+                    add(&self.status.counters.relay_doubts, 1);
+                    tracing::warn!(id = %self.transactional_id, %reason, "transaction in doubt: starting over with a new epoch");
+                }
+                End::Trouble(reason) => {
+                    self.status.trouble(part, Some(reason));
+                    self.pause(backoff.pause()).await;
+                }
+            }
+        }
+        if let Err(error) = self.store.release(&self.lease_name(), &self.holder).await {
+            tracing::debug!(%error, "the lease will expire by itself");
+        }
+    }
+
+    fn lease_name(&self) -> String {
+        format!("relay/{}", self.shard)
+    }
+
+    async fn pause(&mut self, pause: std::time::Duration) {
+        let sleep = self.runtime.clock.sleep(pause);
+        let mut flush = self.flush.clone();
+        tokio::select! {
+            biased;
+            () = raised(&mut flush) => {}
+            () = sleep => {}
+        }
+    }
+
+    async fn renew(&self) -> Result<Timestamp, End> {
+        let asked = self.runtime.clock.now();
+        match self.store.lease(&self.lease_name(), &self.holder, self.limits.lease_ttl).await? {
+            Some(_) => Ok(asked),
+            None => Err(End::LostLease),
+        }
+    }
+
+    /// One tenure: lease, epoch, comparison, and then rounds until something ends it.
+    async fn tenure(&mut self, backoff: &mut Backoff) -> End {
+        match self.serve(backoff).await {
+            Ok(end) | Err(end) => end,
+        }
+    }
+
+    async fn serve(&mut self, backoff: &mut Backoff) -> Result<End, End> {
+        let mut leased = self.renew().await?;
+        let mut publisher = self.log.publisher(&self.transactional_id, &self.topic).await?;
+        let mut rounds = match self.compare().await? {
+            Ok(rounds) => rounds,
+            Err(reason) => return Ok(End::Halted(reason)),
+        };
+        self.status.shard_checked(self.shard);
+        self.status.trouble("relay", None);
+        backoff.reset();
+        loop {
+            if self.runtime.clock.now().since(leased) > self.limits.lease_ttl / 3 {
+                leased = self.renew().await?;
+            }
+            while let Ok(events) = self.fresh.try_recv() {
+                rounds.offer(&events);
+            }
+            rounds.refill(&*self.store, self.limits.relay_records_max).await?;
+            let round = rounds.take(&self.codec, self.limits.relay_records_max);
+            if round.is_empty() {
+                if *self.flush.borrow() {
+                    rounds.look(&*self.store).await?;
+                    if rounds.is_level() {
+                        self.write_floors(&mut rounds, 0).await?;
+                        return Ok(End::Flushed);
+                    }
+                    continue;
+                }
+                self.wait(&mut rounds).await?;
+                continue;
+            }
+            publisher = self.publish(publisher, round).await?;
+            rounds.published();
+            self.write_floors(&mut rounds, self.limits.floor_every_events).await?;
+        }
+    }
+
+    async fn publish(
+        &self,
+        publisher: Box<dyn Publisher>,
+        round: Vec<crate::log::NewRecord>,
+    ) -> Result<Box<dyn Publisher>, End> {
+        let count = round.len();
+        match publisher.publish(round).await {
+            Ok(publisher) => {
+                add(&self.status.counters.relay_rounds, 1);
+                add(&self.status.counters.events_published, count);
+                Ok(publisher)
+            }
+            // Fenced: a later owner of the id. Ask for the lease before taking the epoch back from it.
+            Err(doubt) if doubt.fenced => Err(End::LostLease),
+            Err(doubt) => Err(End::Doubt(doubt.reason)),
+        }
+    }
+
+    /// Waits for fresh events, or for the moment to look for those of other instances.
+    async fn wait(&mut self, rounds: &mut Rounds) -> Result<(), End> {
+        let sleep = self.runtime.clock.sleep(self.limits.relay_poll_every);
+        let mut flush = self.flush.clone();
+        tokio::select! {
+            biased;
+            Some(events) = self.fresh.recv() => {
+                rounds.offer(&events);
+                return Ok(());
+            }
+            () = raised(&mut flush) => {}
+            () = sleep => {}
+        }
+        Ok(rounds.look(&*self.store).await?)
+    }
+
+    /// Compares each lane's tail with the store (P6, P8). The inner error is a contradiction.
+    async fn compare(&self) -> Result<Result<Rounds, String>, End> {
+        let heads = self.store.lane_heads().await?;
+        let mut positions = vec![];
+        for lane in &self.lanes {
+            let head = heads.get(lane.0 as usize).copied().unwrap_or(0);
+            let tail = self.tail(*lane).await?;
+            let stored = match &tail.last {
+                Some((seq, _)) if *seq <= head => {
+                    let events = self.store.read_lane(*lane, seq - 1, 1).await?;
+                    events.into_iter().next().map(|event| event.id)
+                }
+                _ => None,
+            };
+            let floor = self.store.floor(*lane).await?;
+            match judge(*lane, head, &tail, stored, floor.as_ref()) {
+                Start::After(seq) => positions.push((*lane, seq, head, tail)),
+                Start::Wait(reason) => return Err(End::Trouble(reason)),
+                Start::Halt(reason) => return Ok(Err(reason)),
+            }
+        }
+        Ok(Ok(Rounds::new(positions)))
+    }
+
+    /// Reads a partition backwards until a record of ours is found.
+    async fn tail(&self, lane: Lane) -> Result<Tail, End> {
+        let source = SourceLane { topic: self.topic.clone(), lane };
+        let mut count = TAIL_RECORDS_FIRST;
+        loop {
+            let back = self.log.read_back(&source, count).await?;
+            let ours = back.records.iter().rev().find_map(|record| self.codec.ours(record));
+            let foreign = back
+                .records
+                .iter()
+                .rev()
+                .take_while(|record| self.codec.ours(record).is_none())
+                .count();
+            if ours.is_some() || back.from_start || count >= TAIL_RECORDS_MAX {
+                if foreign > 0 {
+                    tracing::warn!(lane = %source, foreign, "records at the tail that are not ours: stepped over");
+                }
+                return Ok(Tail {
+                    last: ours,
+                    untouched: back.start_offset == 0,
+                    end_offset: back.end_offset,
+                    stable: back.stable,
+                    topic_id: back.topic_id,
+                    searched_all: back.from_start,
+                });
+            }
+            count *= 8;
+        }
+    }
+
+    /// Writes the floors of lanes that have published `every` events since the last one (P6).
+    async fn write_floors(&self, rounds: &mut Rounds, every: LaneSeq) -> Result<(), End> {
+        for lane in rounds.floors_due(every) {
+            let source = SourceLane { topic: self.topic.clone(), lane };
+            let back = self.log.read_back(&source, 1).await?;
+            let lane_seq = rounds.position(lane);
+            let floor =
+                Floor { lane, lane_seq, end_offset: back.end_offset, topic_id: back.topic_id };
+            self.store
+                .set_floor(&floor)
+                .await
+                .map_err(|e| End::Trouble(BoxError::from(e).to_string()))?;
+            rounds.floor_written(lane);
+        }
+        Ok(())
+    }
+}

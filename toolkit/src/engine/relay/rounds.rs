@@ -1,0 +1,143 @@
+//! What is to be published next: fresh events from memory while they join the tail without a gap, and
+//! the store's otherwise. Each lane's numbers go out densely.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::plan::Tail;
+use crate::{
+    id::{Lane, LaneSeq},
+    log::{NewRecord, record::Codec},
+    store::{EventStore, RecordedEvent, StoreError},
+};
+
+struct LaneQueue {
+    /// The last number that is in the log.
+    published: LaneSeq,
+    /// The last number that is in the round being published.
+    taken: LaneSeq,
+    /// Events after `taken`, dense.
+    queue: VecDeque<RecordedEvent>,
+    /// The highest number that the store is known to have.
+    known_head: LaneSeq,
+    floor: LaneSeq,
+}
+
+/// The lanes of one shard.
+pub(super) struct Rounds {
+    lanes: BTreeMap<Lane, LaneQueue>,
+    /// Where the next round begins, so that no lane starves.
+    next: Option<Lane>,
+}
+
+impl Rounds {
+    pub(super) fn new(positions: Vec<(Lane, LaneSeq, LaneSeq, Tail)>) -> Self {
+        let lanes = positions.into_iter().map(|(lane, published, head, _)| {
+            let queue = LaneQueue {
+                published,
+                taken: published,
+                queue: VecDeque::new(),
+                known_head: head,
+                floor: published,
+            };
+            (lane, queue)
+        });
+        Self { lanes: lanes.collect(), next: None }
+    }
+
+    /// Takes events from memory, as far as they follow on.
+    pub(super) fn offer(&mut self, events: &[RecordedEvent]) {
+        for event in events {
+            let Some(published) = &event.published else { continue };
+            let Some(lane) = self.lanes.get_mut(&published.lane) else { continue };
+            lane.known_head = lane.known_head.max(published.lane_seq);
+            if published.lane_seq == lane.end() + 1 && lane.queue.len() < QUEUE_EVENTS_MAX {
+                lane.queue.push_back(event.clone());
+            }
+        }
+    }
+
+    /// Reads from the store what memory does not have, for lanes that have run dry.
+    pub(super) async fn refill(
+        &mut self,
+        store: &dyn EventStore,
+        limit: usize,
+    ) -> Result<(), StoreError> {
+        for (id, lane) in &mut self.lanes {
+            if lane.queue.is_empty() && lane.known_head > lane.taken {
+                lane.queue.extend(store.read_lane(*id, lane.taken, limit).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the store how far the lanes have come: other instances append too.
+    pub(super) async fn look(&mut self, store: &dyn EventStore) -> Result<(), StoreError> {
+        let heads = store.lane_heads().await?;
+        for (id, lane) in &mut self.lanes {
+            lane.known_head = lane.known_head.max(heads.get(id.0 as usize).copied().unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// The next round: at most `max` records, each lane's in order.
+    pub(super) fn take(&mut self, codec: &Codec, max: usize) -> Vec<NewRecord> {
+        let mut round = vec![];
+        let first = self.next.unwrap_or(Lane(0));
+        let order: Vec<Lane> =
+            self.lanes.range(first..).chain(self.lanes.range(..first)).map(|(l, _)| *l).collect();
+        for id in order {
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            while round.len() < max {
+                let Some(event) = lane.queue.pop_front() else { break };
+                lane.taken = event.published.as_ref().map_or(lane.taken, |p| p.lane_seq);
+                round.push(codec.encode(&event));
+            }
+            if round.len() >= max {
+                self.next = Some(id);
+                break;
+            }
+        }
+        round
+    }
+
+    /// The round is in the log.
+    pub(super) fn published(&mut self) {
+        for lane in self.lanes.values_mut() {
+            lane.published = lane.taken;
+        }
+    }
+
+    /// Whether everything that the store is known to have is in the log.
+    pub(super) fn is_level(&self) -> bool {
+        self.lanes.values().all(|lane| lane.published >= lane.known_head)
+    }
+
+    pub(super) fn position(&self, lane: Lane) -> LaneSeq {
+        self.lanes.get(&lane).map_or(0, |lane| lane.published)
+    }
+
+    /// Lanes that have published more than `every` events since their floor was written.
+    pub(super) fn floors_due(&self, every: LaneSeq) -> Vec<Lane> {
+        self.lanes
+            .iter()
+            .filter(|(_, l)| l.published > l.floor + every)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    pub(super) fn floor_written(&mut self, lane: Lane) {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.floor = lane.published;
+        }
+    }
+}
+
+/// Events of one lane that wait in memory; beyond it they are read from the store.
+const QUEUE_EVENTS_MAX: usize = 10_000;
+
+impl LaneQueue {
+    /// The last number that is published, taken or queued.
+    fn end(&self) -> LaneSeq {
+        self.taken + self.queue.len() as u64
+    }
+}
