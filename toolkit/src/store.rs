@@ -159,6 +159,10 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     async fn held_in(&self, state: HeldState, limit: usize)
     -> Result<Vec<HeldMessage>, StoreError>;
 
+    /// The gaps that were recorded when lanes were first read (P3), by lane and number, at most `limit`:
+    /// for people.
+    async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError>;
+
     /// The last number given out in each lane, for all lanes in order.
     async fn lane_heads(&self) -> Result<Vec<LaneSeq>, StoreError>;
 
@@ -173,10 +177,11 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// The floor of a lane: how far it was published before retention emptied the partition (P6).
     async fn floor(&self, lane: Lane) -> Result<Option<Floor>, StoreError>;
 
-    /// Writes a floor; an older one of the lane is replaced.
+    /// Writes a floor; an older one of the lane is replaced. A newer one of the same topic stays: a
+    /// relay that was fenced may still say how far it had come.
     async fn set_floor(&self, floor: &Floor) -> Result<(), StoreError>;
 
-    /// Takes a lease for `ttl`, or extends it when `holder` has it. `None` while another has it.
+    /// Takes a lease for `ttl` from now, or extends it when `holder` has it. `None` while another has it.
     /// Expiry is by the store's own clock (P9).
     async fn lease(
         &self,

@@ -7,7 +7,10 @@ use crate::{
     id::{CauseId, EventId, Lane, LaneSeq, SagaId, SourceLane, StreamId, Version},
     runtime::Timestamp,
 };
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// Everything that one batch changes; one transaction (P1).
 #[derive(Clone, Debug, Default)]
@@ -30,6 +33,57 @@ pub struct Append {
     pub snapshots: Vec<NewSnapshot>,
     /// Numbers that were missing on purpose when a lane was first read (P3).
     pub gaps: Vec<Gap>,
+}
+
+impl Append {
+    /// What is wrong with this append in itself, whatever is stored. A store with `lanes` lanes refuses
+    /// such an append as [`AppendError::Rejected`]: no later try can mend it.
+    #[must_use]
+    pub fn flaw(&self, lanes: u32) -> Option<String> {
+        debug_assert!(self.held_is_guarded(), "held changes without a guard of their lane");
+        self.position_flaw().or_else(|| self.event_flaw(lanes))
+    }
+
+    fn position_flaw(&self) -> Option<String> {
+        let mut lanes = HashSet::with_capacity(self.positions.len());
+        for moved in &self.positions {
+            if moved.to < moved.from {
+                return Some(format!("{} moves backwards", moved.source));
+            }
+            if !lanes.insert(&moved.source) {
+                return Some(format!("{} is moved twice", moved.source));
+            }
+        }
+        None
+    }
+
+    /// Versions that do not follow on from a read would leave a stream with a hole.
+    fn event_flaw(&self, lanes: u32) -> Option<String> {
+        let mut heads = HashMap::with_capacity(self.reads.len());
+        for (stream, version) in &self.reads {
+            if heads.insert(stream, *version).is_some() {
+                return Some(format!("{stream} is read twice"));
+            }
+        }
+        for event in &self.events {
+            let Some(head) = heads.get_mut(&event.stream) else {
+                return Some(format!("{} is written and not read", event.stream));
+            };
+            if head.checked_add(1) != Some(event.version) {
+                return Some(format!("{} goes from {head} to {}", event.stream, event.version));
+            }
+            *head = event.version;
+            if let Some(route) = event.route.as_ref().filter(|r| r.lane.0 >= lanes) {
+                return Some(format!("{:?} is not one of {lanes} lanes", route.lane));
+            }
+        }
+        None
+    }
+
+    fn held_is_guarded(&self) -> bool {
+        let guarded: HashSet<_> = self.positions.iter().map(|p| &p.source).collect();
+        self.held.iter().all(|change| guarded.contains(change.source()))
+    }
 }
 
 /// An event to append.

@@ -100,3 +100,14 @@ pub enum HeldChange {
         reason: String,
     },
 }
+
+impl HeldChange {
+    /// The lane of the message.
+    #[must_use]
+    pub fn source(&self) -> &SourceLane {
+        match self {
+            Self::Hold(message) => &message.source,
+            Self::Release { source, .. } | Self::Update { source, .. } => source,
+        }
+    }
+}

@@ -1,1 +1,168 @@
-//! To come.
+//! A store in memory, for tests and the simulation: the contract to the letter, and no file.
+
+mod append;
+mod claim;
+mod lease;
+mod state;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::state::State;
+use super::{
+    Append, AppendError, Appended, Claim, Claimed, EventStore, Floor, Gap, HeldMessage, HeldState,
+    Lease, RecordedEvent, Registered, Registration, StoreError, StreamRead, StreamSlice,
+};
+use crate::{
+    id::{CauseId, Lane, LaneSeq, SourceLane},
+    runtime::{Clock, Runtime, Timestamp},
+};
+
+/// An [`EventStore`] in memory. Clones are handles on the same data, as several processes have them.
+///
+/// "Durable" means here: it lives as long as a handle does.
+#[derive(Clone)]
+pub struct MemoryStore {
+    state: Arc<Mutex<State>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl MemoryStore {
+    /// An empty store, whose leases expire by `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { state: Arc::default(), clock }
+    }
+
+    /// An independent copy of what is stored now: a backup.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let state = self.lock().clone();
+        Self { state: Arc::new(Mutex::new(state)), clock: self.clock.clone() }
+    }
+
+    /// Puts a backup back, under all handles of this store: what was committed since is lost, as after a
+    /// fail-over to a replica that lagged (P8).
+    pub fn restore(&self, backup: &Self) {
+        let state = backup.lock().clone();
+        *self.lock() = state;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    /// An empty store on the wall clock.
+    fn default() -> Self {
+        Self::new(Runtime::tokio().clock)
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemoryStore")
+    }
+}
+
+#[async_trait]
+impl EventStore for MemoryStore {
+    async fn register(&self, registration: &Registration) -> Result<Registered, StoreError> {
+        self.lock().register(registration)
+    }
+
+    async fn load(&self, reads: &[StreamRead]) -> Result<Vec<StreamSlice>, StoreError> {
+        let state = self.lock();
+        Ok(reads.iter().map(|read| state.slice(read)).collect())
+    }
+
+    async fn append(&self, append: &Append) -> Result<Appended, AppendError> {
+        self.lock().append(append)
+    }
+
+    async fn outcome(&self, cause: CauseId) -> Result<Option<Appended>, StoreError> {
+        Ok(self.lock().causes.get(&cause).and_then(|row| row.appended.clone()))
+    }
+
+    async fn answer(&self, cause: CauseId) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.lock().causes.get(&cause).and_then(|row| row.answer.clone()))
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>, StoreError> {
+        let mut state = self.lock();
+        Ok(claim.lanes.iter().map(|lane| state.claim(lane, claim)).collect())
+    }
+
+    async fn held(
+        &self,
+        source: &SourceLane,
+        key: &str,
+        limit: usize,
+    ) -> Result<Vec<HeldMessage>, StoreError> {
+        Ok(self.lock().held_of(source, key, limit))
+    }
+
+    async fn held_in(
+        &self,
+        state: HeldState,
+        limit: usize,
+    ) -> Result<Vec<HeldMessage>, StoreError> {
+        Ok(self.lock().held_in(state, limit))
+    }
+
+    async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {
+        Ok(self.lock().gaps(limit))
+    }
+
+    async fn lane_heads(&self) -> Result<Vec<LaneSeq>, StoreError> {
+        Ok(self.lock().lanes.iter().map(|lane| lane.len() as LaneSeq).collect())
+    }
+
+    async fn read_lane(
+        &self,
+        lane: Lane,
+        after: LaneSeq,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        Ok(self.lock().read_lane(lane, after, limit))
+    }
+
+    async fn floor(&self, lane: Lane) -> Result<Option<Floor>, StoreError> {
+        Ok(self.lock().floors.get(&lane).cloned())
+    }
+
+    async fn set_floor(&self, floor: &Floor) -> Result<(), StoreError> {
+        self.lock().set_floor(floor);
+        Ok(())
+    }
+
+    async fn lease(
+        &self,
+        name: &str,
+        holder: &str,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
+        let now = self.clock.now();
+        Ok(self.lock().lease(name, holder, ttl, now))
+    }
+
+    async fn release(&self, name: &str, holder: &str) -> Result<(), StoreError> {
+        self.lock().release(name, holder);
+        Ok(())
+    }
+
+    async fn set_shards(&self, shards: u32) -> Result<(), StoreError> {
+        self.lock().set_shards(shards)
+    }
+
+    async fn prune_causes(&self, before: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.lock().prune_causes(before))
+    }
+}

@@ -39,7 +39,7 @@ pub struct PositionMove {
     pub from: LaneSeq,
     /// The number to store.
     pub to: LaneSeq,
-    /// The event id at `to`.
+    /// The event id at `to`. A guard leaves the stored one as it is.
     pub last_id: Option<EventId>,
     /// The offset to seek to next time.
     pub next_offset: i64,

@@ -1,0 +1,222 @@
+//! A store that fails on purpose.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{
+    id::{CauseId, Lane, LaneSeq, SourceLane},
+    runtime::Timestamp,
+    store::{
+        Append, AppendError, Appended, Claim, Claimed, EventStore, Floor, Gap, HeldMessage,
+        HeldState, Lease, RecordedEvent, Registered, Registration, StoreError, StreamRead,
+        StreamSlice,
+    },
+};
+
+/// What becomes of one append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// None: it goes through. For appends before the one that is to fail.
+    Pass,
+    /// A conflict on all that it read; nothing is written.
+    Conflict,
+    /// The store is unavailable; nothing is written.
+    Unavailable,
+    /// It is committed, and its outcome reported as unknown.
+    UnknownCommitted,
+    /// It is not committed, and its outcome reported as unknown.
+    UnknownLost,
+}
+
+/// Any [`EventStore`], failing on purpose, counting calls, and remembering the appends that it saw.
+#[derive(Debug)]
+pub struct FaultyStore<S> {
+    inner: S,
+    script: Mutex<Script>,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    faults: VecDeque<Fault>,
+    rejected: Vec<Vec<u8>>,
+    loads: usize,
+    seen: Vec<Append>,
+}
+
+impl<S: EventStore> FaultyStore<S> {
+    /// Wraps a store; nothing fails yet.
+    #[must_use]
+    pub fn new(inner: S) -> Self {
+        Self { inner, script: Mutex::default() }
+    }
+
+    /// The store inside.
+    #[must_use]
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// Queues faults, one for each of the next appends; after the last one appends go through.
+    pub fn script(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.lock().faults.extend(faults);
+    }
+
+    /// From now on an append is [`Rejected`](AppendError::Rejected) when one of its events' payloads
+    /// contains `bytes`. Such an append takes no fault from the queue.
+    pub fn reject_payloads_with(&self, bytes: impl Into<Vec<u8>>) {
+        self.lock().rejected.push(bytes.into());
+    }
+
+    /// Ends all faults, those of [`reject_payloads_with`](Self::reject_payloads_with) too.
+    pub fn heal(&self) {
+        let mut script = self.lock();
+        script.faults.clear();
+        script.rejected.clear();
+    }
+
+    /// How many calls of `load` there were.
+    #[must_use]
+    pub fn loads(&self) -> usize {
+        self.lock().loads
+    }
+
+    /// How many calls of `append` there were, failed ones included.
+    #[must_use]
+    pub fn appends(&self) -> usize {
+        self.lock().seen.len()
+    }
+
+    /// All appends that were asked for, failed ones included, in order.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Append> {
+        self.lock().seen.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fault_for(&self, append: &Append) -> Result<Fault, AppendError> {
+        let mut script = self.lock();
+        script.seen.push(append.clone());
+        let refused = |bytes: &Vec<u8>| append.events.iter().any(|e| contains(&e.payload, bytes));
+        if script.rejected.iter().any(refused) {
+            return Err(AppendError::Rejected("a payload that the script refuses".into()));
+        }
+        Ok(script.faults.pop_front().unwrap_or(Fault::Pass))
+    }
+}
+
+fn contains(payload: &[u8], bytes: &[u8]) -> bool {
+    bytes.is_empty() || payload.windows(bytes.len()).any(|window| window == bytes)
+}
+
+#[async_trait]
+impl<S: EventStore> EventStore for FaultyStore<S> {
+    async fn append(&self, append: &Append) -> Result<Appended, AppendError> {
+        match self.fault_for(append)? {
+            Fault::Pass => self.inner.append(append).await,
+            Fault::Conflict => {
+                let streams = append.reads.iter().map(|(stream, _)| stream.clone()).collect();
+                Err(AppendError::Conflict { streams })
+            }
+            Fault::Unavailable => Err(AppendError::Unavailable("the script says so".into())),
+            Fault::UnknownLost => Err(AppendError::Unknown("the script says so".into())),
+            Fault::UnknownCommitted => {
+                self.inner.append(append).await?;
+                Err(AppendError::Unknown("the script says so".into()))
+            }
+        }
+    }
+
+    async fn load(&self, reads: &[StreamRead]) -> Result<Vec<StreamSlice>, StoreError> {
+        self.lock().loads += 1;
+        self.inner.load(reads).await
+    }
+
+    async fn register(&self, registration: &Registration) -> Result<Registered, StoreError> {
+        self.inner.register(registration).await
+    }
+
+    async fn outcome(&self, cause: CauseId) -> Result<Option<Appended>, StoreError> {
+        self.inner.outcome(cause).await
+    }
+
+    async fn answer(&self, cause: CauseId) -> Result<Option<Bytes>, StoreError> {
+        self.inner.answer(cause).await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>, StoreError> {
+        self.inner.claim(claim).await
+    }
+
+    async fn held(
+        &self,
+        source: &SourceLane,
+        key: &str,
+        limit: usize,
+    ) -> Result<Vec<HeldMessage>, StoreError> {
+        self.inner.held(source, key, limit).await
+    }
+
+    async fn held_in(
+        &self,
+        state: HeldState,
+        limit: usize,
+    ) -> Result<Vec<HeldMessage>, StoreError> {
+        self.inner.held_in(state, limit).await
+    }
+
+    async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {
+        self.inner.gaps(limit).await
+    }
+
+    async fn lane_heads(&self) -> Result<Vec<LaneSeq>, StoreError> {
+        self.inner.lane_heads().await
+    }
+
+    async fn read_lane(
+        &self,
+        lane: Lane,
+        after: LaneSeq,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.inner.read_lane(lane, after, limit).await
+    }
+
+    async fn floor(&self, lane: Lane) -> Result<Option<Floor>, StoreError> {
+        self.inner.floor(lane).await
+    }
+
+    async fn set_floor(&self, floor: &Floor) -> Result<(), StoreError> {
+        self.inner.set_floor(floor).await
+    }
+
+    async fn lease(
+        &self,
+        name: &str,
+        holder: &str,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
+        self.inner.lease(name, holder, ttl).await
+    }
+
+    async fn release(&self, name: &str, holder: &str) -> Result<(), StoreError> {
+        self.inner.release(name, holder).await
+    }
+
+    async fn set_shards(&self, shards: u32) -> Result<(), StoreError> {
+        self.inner.set_shards(shards).await
+    }
+
+    async fn prune_causes(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.inner.prune_causes(before).await
+    }
+}
