@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     event::{DomainEvent, Visibility},
     id::{InvalidId, StreamId},
-    list::{Declares, EventList, FactList},
+    list::{ChangeOf, DeclaredIn, EventList, FactList, FactOf},
     store::RecordedEvent,
 };
 
@@ -83,12 +83,12 @@ impl<'a, C: Command> Facts<'a, C> {
     /// States a fact. It is applied at once: what follows sees it.
     pub fn record<E, I, J>(&mut self, event: E)
     where
-        E: DomainEvent,
-        C::Emits: Declares<E, I>,
-        <C::Aggregate as Aggregate>::Events: Declares<E, J>,
-        C::Aggregate: Apply<E>,
+        E: DomainEvent
+            + DeclaredIn<C::Emits, I>
+            + FactOf<<C::Aggregate as Aggregate>::Events, J>
+            + ChangeOf<C::Aggregate>,
     {
-        self.state.apply(&event);
+        event.change(self.state);
         self.drafts.push(Draft::of(self.stream.clone(), &event));
     }
 }

@@ -3,11 +3,15 @@
 //! Membership carries an index type that the compiler infers; that is what lets one impl an element
 //! stand beside the others without overlap.
 
+pub(crate) mod names;
+
 use crate::{
     aggregate::{Aggregate, Apply, Command},
     event::{DomainEvent, EventDescription, Private, Public},
     handler::EventHandler,
-    service::{CommandDescription, HandlerSet, Register, Service, StepOf},
+    service::{
+        CommandDescription, Compensatable, HandlerSet, Pivot, Register, Retriable, Service, StepOf,
+    },
 };
 
 /// The position of a type in a tuple.
@@ -17,20 +21,60 @@ pub struct At<const N: usize>;
 /// A tuple of event types: `()`, `(A,)`, `(A, B)`, up to twelve.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a list of events",
-    note = "write a tuple of event types: `()`, `(OrderCreated,)`, `(BilledOrder, PaymentDeclined)`"
+    label = "not a tuple of events",
+    note = "write a tuple: `()`, `(OrderCreated,)` with a comma, `(BilledOrder, PaymentDeclined)`"
 )]
 pub trait EventList: Send + Sync + 'static {
+    /// The type names, in order.
+    #[doc(hidden)]
+    const TYPES: &'static [&'static str];
     /// Describes each, in order.
     fn describe() -> Vec<EventDescription>;
 }
 
-/// Membership of an event in a list of events.
+// The element is `Self` in these traits, not the list: else the compiler takes the only element of a list of
+// one for the type of an argument, and complains about the argument.
+
+/// Membership of an event in a list `Emits`.
 #[diagnostic::on_unimplemented(
-    message = "`{E}` is not among the events declared in `type Emits = {Self}`",
-    label = "`{E}` may not be recorded here",
-    note = "add `{E}` to `Emits`: the choreography is checked from what is declared there"
+    message = "`{Self}` is not among the events declared in `type Emits = {List}`",
+    label = "`{Self}` may not be recorded here",
+    note = "add `{Self}` to `Emits`: the choreography is checked from what is declared there"
 )]
-pub trait Declares<E, Index> {}
+pub trait DeclaredIn<List, Index> {}
+
+/// Membership of an event in an aggregate's `Events`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not among the events of the aggregate, `type Events = {List}`",
+    label = "the aggregate could not be rebuilt from `{Self}`",
+    note = "add `{Self}` to the aggregate's `Events`"
+)]
+pub trait FactOf<List, Index> {}
+
+/// A fact that changes the aggregate `A`: there is an [`Apply`] for it.
+#[diagnostic::on_unimplemented(
+    message = "`{A}` does not say what `{Self}` changes",
+    label = "no `Apply<{Self}>`",
+    note = "write `impl Apply<{Self}> for {A}`"
+)]
+pub trait ChangeOf<A> {
+    #[doc(hidden)]
+    fn change(&self, state: &mut A);
+}
+#[diagnostic::do_not_recommend]
+impl<E, A: Apply<E>> ChangeOf<A> for E {
+    fn change(&self, state: &mut A) {
+        state.apply(self);
+    }
+}
+
+/// Membership of a command in a service's `Commands`.
+#[diagnostic::on_unimplemented(
+    message = "the command `{Self}` is not among `type Commands = {List}`",
+    label = "the service does not accept `{Self}` from outside",
+    note = "add `{Self}` to the service's `Commands`: what comes from outside is part of the graph"
+)]
+pub trait AcceptedBy<List, Index> {}
 
 /// A list of events all of which may be recorded under `Declared`: private ones always, public ones
 /// when they are declared.
@@ -47,34 +91,40 @@ pub trait Within<Declared, Indices> {}
     note = "add `{Self}` to the handler's `Emits`: the choreography is checked from what is declared there"
 )]
 pub trait Permitted<Declared, Visibility, Index> {}
-impl<E, D, I> Permitted<D, Public, I> for E where D: Declares<E, I> {}
+#[diagnostic::do_not_recommend]
+impl<E, D, I> Permitted<D, Public, I> for E where E: DeclaredIn<D, I> {}
 impl<E, D> Permitted<D, Private, ()> for E {}
 
-/// Membership of a command in a service's `Commands`.
-#[diagnostic::on_unimplemented(
-    message = "the command `{C}` is not among `type Commands = {Self}`",
-    note = "commands from outside are part of the graph: list `{C}` in the service's `Commands`"
-)]
-pub trait Accepts<C, Index> {}
+/// What a service's `Steps` say, whether or not the service can take them.
+#[doc(hidden)]
+pub trait StepNames {
+    /// The type names of the steps' events, in order.
+    const STEPS: &'static [&'static str];
+    /// Those of them that can be undone; the others are empty.
+    const COMPENSATABLE: &'static [&'static str];
+}
 
-/// Membership of an event in a service's `Handles`.
-#[diagnostic::on_unimplemented(
-    message = "this handler would never run: `{E}` is not listed in `type Handles = {Self}`",
-    note = "add `{E}` to the service's `Handles`"
-)]
-pub trait Lists<E, Index> {}
-
-/// Membership of a compensatable step in a service's `Steps`.
-#[diagnostic::on_unimplemented(
-    message = "this compensation would never run: `Compensatable<{E}>` is not listed in `type Steps = {Self}`",
-    note = "add `Compensatable<{E}>` to the service's `Steps`"
-)]
-pub trait Undoes<E, Index> {}
+/// One step of [`StepNames`].
+#[doc(hidden)]
+pub trait StepName {
+    const STEP: &'static str;
+    const COMPENSATABLE: &'static str = "";
+}
+impl<E: DomainEvent> StepName for Compensatable<E> {
+    const STEP: &'static str = E::TYPE;
+    const COMPENSATABLE: &'static str = E::TYPE;
+}
+impl<E: DomainEvent> StepName for Pivot<E> {
+    const STEP: &'static str = E::TYPE;
+}
+impl<E: DomainEvent> StepName for Retriable<E> {
+    const STEP: &'static str = E::TYPE;
+}
 
 /// The facts of an aggregate: a tuple of events, each with `impl Apply<Event> for` the aggregate.
 #[diagnostic::on_unimplemented(
     message = "`{A}` cannot apply all of `{Self}`",
-    note = "each event in `type Events` needs an `impl Apply<Event>` for the aggregate"
+    note = "write a tuple: `(Captured,)` with a comma; each event in `type Events` needs an `impl Apply<Event>` for the aggregate"
 )]
 pub trait FactList<A>: EventList {
     /// Applies a stored event, or says that its type is none of these.
@@ -89,7 +139,7 @@ pub trait FactList<A>: EventList {
 /// A tuple of commands.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a list of commands",
-    note = "write a tuple: `()`, `(Place, Cancel)`"
+    note = "write a tuple: `()`, `(Place,)` with a comma, `(Place, Cancel)`"
 )]
 pub trait CommandList: Send + Sync + 'static {
     /// Describes each, in order.
@@ -99,7 +149,7 @@ pub trait CommandList: Send + Sync + 'static {
 /// A tuple of event types that a service handles.
 #[diagnostic::on_unimplemented(
     message = "`{S}` does not handle all of `{Self}`",
-    note = "each event in `Handles` needs an `#[handler] impl EventHandler<Event>` for the service"
+    note = "write a tuple: `()`, `(OrderCreated,)` with a comma; each event in it needs `#[handler] impl EventHandler<Event> for {S}`"
 )]
 pub trait HandlerList<S: Service>: EventList {
     #[doc(hidden)]
@@ -110,33 +160,18 @@ pub trait HandlerList<S: Service>: EventList {
 /// [`Retriable`](crate::Retriable).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a list of steps that `{S}` can take",
-    note = "write a tuple such as `(Compensatable<BilledOrder>,)`; a compensatable step needs `impl Undo<Event>`"
+    note = "write a tuple: `()`, `(Compensatable<BilledOrder>,)` with a comma; a compensatable step needs `impl Undo<Event>`"
 )]
-pub trait StepList<S: Service>: Send + Sync + 'static {
+pub trait StepList<S: Service>: StepNames + Send + Sync + 'static {
     #[doc(hidden)]
     fn register(set: &mut HandlerSet<S>);
 }
 
-macro_rules! each_step {
-    (($($all:ident),*); ) => {};
-    (($($all:ident),*); $head:ident $n:literal $($rest:tt)*) => {
-        impl<X, $($all),*> Undoes<X, At<$n>> for ($($all,)*)
-        where
-            $head: IsCompensatable<X>,
-        {
-        }
-        each_step!(($($all),*); $($rest)*);
-    };
-}
-
-/// [`Compensatable`](crate::Compensatable) of this event.
-pub trait IsCompensatable<E> {}
-impl<E> IsCompensatable<E> for crate::service::Compensatable<E> {}
-
 macro_rules! each_member {
     ($trait:ident; ($($all:ident),*); ) => {};
     ($trait:ident; ($($all:ident),*); $head:ident $n:literal $($rest:tt)*) => {
-        impl<$($all),*> $trait<$head, At<$n>> for ($($all,)*) {}
+        #[diagnostic::do_not_recommend]
+        impl<$($all),*> $trait<($($all,)*), At<$n>> for $head {}
         each_member!($trait; ($($all),*); $($rest)*);
     };
 }
@@ -144,7 +179,9 @@ macro_rules! each_member {
 macro_rules! tuple {
     ($($t:ident $i:ident $n:literal),*) => {
         impl<$($t: DomainEvent),*> EventList for ($($t,)*) {
+            const TYPES: &'static [&'static str] = &[$($t::TYPE),*];
             fn describe() -> Vec<EventDescription> {
+                const { names::assert_each_once(Self::TYPES) };
                 vec![$(EventDescription::of::<$t>()),*]
             }
         }
@@ -154,6 +191,7 @@ macro_rules! tuple {
         where $(Agg: Apply<$t>),* {
             #[allow(unused_variables)]
             fn apply(state: &mut Agg, event_type: &str, payload: &[u8]) -> Option<Result<(), serde_json::Error>> {
+                const { names::assert_each_once(<Self as EventList>::TYPES) };
                 $(if event_type == $t::TYPE {
                     return Some(serde_json::from_slice::<$t>(payload).map(|event| state.apply(&event)));
                 })*
@@ -178,10 +216,13 @@ macro_rules! tuple {
                 $(<$t as Register<Svc>>::register(set);)*
             }
         }
-        each_member!(Declares; ($($t),*); $($t $n)*);
-        each_member!(Accepts; ($($t),*); $($t $n)*);
-        each_member!(Lists; ($($t),*); $($t $n)*);
-        each_step!(($($t),*); $($t $n)*);
+        each_member!(DeclaredIn; ($($t),*); $($t $n)*);
+        each_member!(FactOf; ($($t),*); $($t $n)*);
+        each_member!(AcceptedBy; ($($t),*); $($t $n)*);
+        impl<$($t: StepName),*> StepNames for ($($t,)*) {
+            const STEPS: &'static [&'static str] = &[$($t::STEP),*];
+            const COMPENSATABLE: &'static [&'static str] = &[$($t::COMPENSATABLE),*];
+        }
     };
 }
 

@@ -6,7 +6,7 @@ use crate::{
     aggregate::{Aggregate, Command},
     event::{DomainEvent, EventDescription},
     handler::{EventHandler, Reaction, Role, Undo},
-    list::{CommandList, EventList, HandlerList, StepList},
+    list::{CommandList, EventList, HandlerList, StepList, StepName},
 };
 
 /// An event-sourced participant of a choreography.
@@ -88,7 +88,7 @@ pub struct StepDescription {
     message = "`{Self}` is not a step that `{S}` can take",
     note = "steps are `Compensatable<Event>`, `Pivot<Event>` and `Retriable<Event>`"
 )]
-pub trait StepOf<S: Service>: Register<S> + Send + Sync + 'static {}
+pub trait StepOf<S: Service>: StepName + Register<S> + Send + Sync + 'static {}
 
 /// Adds a step to a service's [`HandlerSet`].
 #[doc(hidden)]

@@ -19,7 +19,7 @@ use crate::{
     error::HandlerError,
     event::DomainEvent,
     id::SagaId,
-    list::{Declares, Within},
+    list::{DeclaredIn, Within},
     runtime::Timestamp,
 };
 
@@ -77,8 +77,7 @@ impl<'t, Emits> Turn<'t, Emits> {
     /// whole turn terminal when the handler returns.
     pub fn record<E, I>(&mut self, event: E)
     where
-        E: DomainEvent,
-        Emits: Declares<E, I>,
+        E: DomainEvent + DeclaredIn<Emits, I>,
     {
         self.cell.lock().record(&event);
     }
@@ -88,8 +87,7 @@ impl<'t, Emits> Turn<'t, Emits> {
     /// having recorded `E` has refused the step.
     pub fn begin<E, I>(&mut self)
     where
-        E: DomainEvent,
-        Emits: Declares<E, I>,
+        E: DomainEvent + DeclaredIn<Emits, I>,
     {
         let mut state = self.cell.lock();
         barrier::begin(&mut state, E::TYPE);

@@ -1,68 +1,184 @@
 //! `#[handler]`.
 
-use std::collections::HashSet;
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{
+    Error, GenericArgument, ImplItem, ItemImpl, PathArguments, Result, Type, parse_quote,
+    punctuated::Punctuated, spanned::Spanned,
+};
 
-use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
-use syn::{Error, GenericArgument, ImplItem, ItemImpl, PathArguments, Result, Type, parse_quote};
+const USAGE: &str = "`#[handler]` goes above `impl EventHandler<Event> for Service` or `impl Undo<Event> for Service`";
 
 pub(crate) fn expand(mut item: ItemImpl) -> Result<TokenStream> {
-    let (trait_name, event) = which(&item)?;
-    for entry in &item.items {
-        if let ImplItem::Type(alias) = entry
-            && let Type::Tuple(tuple) = &alias.ty
-        {
-            each_once(tuple.elems.iter(), &alias.ident.to_string())?;
-        }
+    let (kind, event) = which(&item)?;
+    if !item.generics.params.is_empty() {
+        return Err(Error::new_spanned(
+            &item.generics,
+            "a handler's impl has no generic parameters: the graph knows every service and event by name",
+        ));
     }
+    let repeated = strike_repeated(&mut item);
     item.items.push(parse_quote! {
         #[doc(hidden)]
         const THE_HANDLER_ATTRIBUTE_IS_MISSING_ABOVE_THIS_IMPL: () = ();
     });
-    let service = &item.self_ty;
-    // A compensation is listed by its step: `Steps` demands the `Undo`, so nothing is left to check there
-    // but that the step exists, which `Choreography`'s checks do.
-    let check = if trait_name == "EventHandler" {
-        quote! {
-            const _: () = ::quadrille::__private::assert_handled::<#service, #event, _>();
-        }
-    } else {
-        quote! {
-            const _: () = ::quadrille::__private::assert_undoable::<#service, #event, _>();
-        }
+    let checks = match kind {
+        Kind::Handler => handler_checks(&item, &event),
+        Kind::Undo => undo_checks(&item, &event),
     };
-    Ok(quote! { #item #check })
+    Ok(quote! { #item #checks #repeated })
 }
 
-fn which(item: &ItemImpl) -> Result<(String, Type)> {
-    let usage = "`#[handler]` goes above `impl EventHandler<Event> for Service` or `impl Undo<Event> for Service`";
+enum Kind {
+    Handler,
+    Undo,
+}
+
+fn which(item: &ItemImpl) -> Result<(Kind, Type)> {
     let Some((_, path, _)) = &item.trait_ else {
-        return Err(Error::new_spanned(&item.self_ty, usage));
+        return Err(Error::new_spanned(&item.self_ty, USAGE));
     };
-    let Some(last) = path.segments.last() else { return Err(Error::new_spanned(path, usage)) };
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
-        return Err(Error::new_spanned(path, usage));
+    let usage = || Error::new_spanned(path, USAGE);
+    let last = path.segments.last().ok_or_else(usage)?;
+    let kind = match last.ident.to_string().as_str() {
+        "EventHandler" => Kind::Handler,
+        "Undo" => Kind::Undo,
+        _ => return Err(usage()),
     };
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return Err(usage()) };
     match arguments.args.first() {
-        Some(GenericArgument::Type(event))
-            if last.ident == "EventHandler" || last.ident == "Undo" =>
-        {
-            Ok((last.ident.to_string(), event.clone()))
-        }
-        _ => Err(Error::new_spanned(path, usage)),
+        Some(GenericArgument::Type(event)) => Ok((kind, event.clone())),
+        _ => Err(usage()),
     }
 }
 
-fn each_once<'a>(types: impl Iterator<Item = &'a Type>, list: &str) -> Result<()> {
-    let mut seen = HashSet::new();
-    for ty in types {
-        let text = ty.to_token_stream().to_string();
-        if !seen.insert(text.clone()) {
-            return Err(Error::new_spanned(
-                ty,
-                format!("`{text}` is declared twice in `type {list}`; list it once"),
-            ));
+fn handler_checks(item: &ItemImpl, event: &Type) -> TokenStream {
+    let service = &item.self_ty;
+    let unlisted = format!(
+        "this handler would never run: add `{}` to `type Handles` of `{}`",
+        text(event),
+        text(service)
+    );
+    let twice = format!(
+        "`{}` is listed twice in `type Handles` of `{}`; list it once",
+        text(event),
+        text(service)
+    );
+    let counts = quote_spanned! {event.span()=>
+        const _: () = match ::quadrille::__private::handled::<#service, #event>() {
+            0 => ::core::panic!(#unlisted),
+            1 => {}
+            _ => ::core::panic!(#twice),
+        };
+    };
+    let once = emits(item).map(|span| {
+        quote_spanned! {span=>
+            const _: () = ::quadrille::__private::assert_handler_lists::<#service, #event>();
+        }
+    });
+    quote! { #counts #once }
+}
+
+fn undo_checks(item: &ItemImpl, event: &Type) -> TokenStream {
+    let service = &item.self_ty;
+    let unlisted = format!(
+        "this compensation would never run: add `Compensatable<{}>` to `type Steps` of `{}`",
+        text(event),
+        text(service)
+    );
+    let listed = quote_spanned! {event.span()=>
+        const _: () = if !::quadrille::__private::undoable::<#service, #event>() {
+            ::core::panic!(#unlisted)
+        };
+    };
+    let once = emits(item).map(|span| {
+        quote_spanned! {span=>
+            const _: () = ::quadrille::__private::assert_undo_lists::<#service, #event>();
+        }
+    });
+    quote! { #listed #once }
+}
+
+/// Where the list in `type Emits = …` is.
+fn emits(item: &ItemImpl) -> Option<Span> {
+    item.items.iter().find_map(|entry| match entry {
+        ImplItem::Type(alias) if alias.ident == "Emits" => Some(alias.ty.span()),
+        _ => None,
+    })
+}
+
+/// Takes what a tuple repeats out of it, so that the one error about it brings no others along.
+fn strike_repeated(item: &mut ItemImpl) -> TokenStream {
+    let mut errors = TokenStream::new();
+    for entry in &mut item.items {
+        let ImplItem::Type(alias) = entry else { continue };
+        let Type::Tuple(tuple) = &mut alias.ty else { continue };
+        let mut kept: Punctuated<Type, syn::Token![,]> = Punctuated::new();
+        for ty in &tuple.elems {
+            if kept.iter().any(|k| text(k) == text(ty)) {
+                let message = format!(
+                    "`{}` is listed twice in `type {}`; list it once",
+                    text(ty),
+                    alias.ident
+                );
+                errors.extend(Error::new_spanned(ty, message).into_compile_error());
+            } else {
+                kept.push(ty.clone());
+                kept.push_punct(<syn::Token![,]>::default());
+            }
+        }
+        tuple.elems = kept;
+    }
+    errors
+}
+
+/// A type as its author wrote it, as nearly as tokens allow.
+fn text(ty: &Type) -> String {
+    ty.to_token_stream().to_string().replace(' ', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(item: ItemImpl) -> String {
+        match expand(item) {
+            Ok(tokens) => panic!("no error: {tokens}"),
+            Err(error) => error.to_string(),
         }
     }
-    Ok(())
+
+    #[test]
+    fn says_where_it_belongs() {
+        assert_eq!(error(parse_quote!(impl Payment {})), USAGE);
+        assert_eq!(error(parse_quote!(impl Clone for Payment {})), USAGE);
+        assert_eq!(error(parse_quote!(impl Undo for Payment {})), USAGE);
+        assert_eq!(error(parse_quote!(impl EventHandler<'a> for Payment {})), USAGE);
+    }
+
+    #[test]
+    fn refuses_generic_impls() {
+        let error = error(parse_quote!(
+            impl<E> EventHandler<E> for Payment {}
+        ));
+        assert!(error.contains("no generic parameters"), "{error}");
+    }
+
+    #[test]
+    fn takes_a_trait_by_its_path() {
+        let item = parse_quote!(impl quadrille::Undo<BilledOrder> for Payment {});
+        assert!(expand(item).is_ok());
+    }
+
+    #[test]
+    fn a_repeated_type_is_reported_once_and_struck() {
+        let mut item: ItemImpl = parse_quote! {
+            impl EventHandler<OrderCreated> for Payment { type Emits = (A, B, A, a::B,); }
+        };
+        let errors = strike_repeated(&mut item).to_string();
+        assert_eq!(errors.matches("compile_error").count(), 1);
+        assert!(errors.contains("`A` is listed twice in `type Emits`; list it once"), "{errors}");
+        let ImplItem::Type(alias) = &item.items[0] else { panic!("the alias is gone") };
+        assert_eq!(text(&alias.ty), "(A,B,a::B,)");
+    }
 }

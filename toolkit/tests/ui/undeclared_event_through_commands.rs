@@ -1,0 +1,31 @@
+#![allow(unused)]
+#[path = "parts/mod.rs"]
+mod parts;
+use parts::*;
+
+struct Payment;
+
+impl Service for Payment {
+    const NAME: &'static str = "payment";
+    type Commands = ();
+    type Handles = (OrderCreated,);
+    type Steps = ();
+}
+
+#[handler]
+impl EventHandler<OrderCreated> for Payment {
+    type Emits = (PaymentDeclined,);
+    async fn handle(
+        &self,
+        event: &Incoming<OrderCreated>,
+        turn: &mut Turn<'_, Self::Emits>,
+    ) -> Result<(), HandlerError> {
+        let captures = [("42", Capture { order: event.order.clone() })];
+        if turn.execute_all(captures).await?.is_err() {
+            turn.record(PaymentDeclined { order: event.order.clone() });
+        }
+        Ok(())
+    }
+}
+
+fn main() {}
