@@ -13,7 +13,7 @@ use crate::{
     aggregate::{Aggregate, AggregateType, Command, stream_of},
     barrier::{self, Participation},
     id::{CauseId, InvalidId, SagaId, SourceLane, StreamId, Version},
-    list::Accepts,
+    list::AcceptedBy,
     runtime::Runtime,
     service::Service,
     store::{EventStore, HeldMessage, HeldState, StoreError, StreamRead},
@@ -85,8 +85,7 @@ impl<S: Service> Client<S> {
         command: C,
     ) -> Result<Result<Receipt, C::Refusal>, ClientError>
     where
-        C: Command,
-        S::Commands: Accepts<C, I>,
+        C: Command + AcceptedBy<S::Commands, I>,
     {
         let stream = stream_of::<C::Aggregate>(id)?;
         match self.submit(stream, command, None).await? {
@@ -110,8 +109,7 @@ impl<S: Service> Client<S> {
         command: C,
     ) -> Result<Result<Receipt, C::Refusal>, ClientError>
     where
-        C: Command,
-        S::Commands: Accepts<C, I>,
+        C: Command + AcceptedBy<S::Commands, I>,
     {
         let stream = stream_of::<C::Aggregate>(id)?;
         if let Some(answer) = self.first_answer::<C>(cause).await? {
