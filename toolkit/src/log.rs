@@ -156,6 +156,9 @@ pub trait EventLog: Send + Sync + fmt::Debug + 'static {
     /// Makes the topic, or checks that it fits. Compacted topics are refused (P6). Idempotent.
     async fn ensure_topic(&self, spec: &TopicSpec) -> Result<(), LogError>;
 
+    /// How many partitions a topic has.
+    async fn lanes_of(&self, topic: &str) -> Result<u32, LogError>;
+
     /// A publisher with a new epoch for this transactional id; the former one is fenced.
     async fn publisher(
         &self,

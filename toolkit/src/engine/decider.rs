@@ -20,7 +20,7 @@ mod work;
 
 use std::{collections::VecDeque, fmt, num::NonZeroUsize, sync::Arc};
 
-pub(crate) use held::{held_message, unreadable};
+pub(crate) use held::unreadable;
 pub(crate) use job::{CommandJob, Job, JobFailure};
 use lru::LruCache;
 pub(crate) use open::Entry;

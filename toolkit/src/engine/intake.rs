@@ -4,7 +4,12 @@ mod commit;
 mod lanes;
 mod records;
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use commit::{Commit, Load};
 use futures_util::FutureExt;
@@ -36,7 +41,7 @@ pub(crate) struct Intake<S: Service> {
     pub(crate) fresh: mpsc::Sender<Arc<Vec<RecordedEvent>>>,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) group: String,
-    /// The topics to read, and how many lanes each is known to have.
+    /// The topics to read.
     pub(crate) topics: Vec<Arc<str>>,
     pub(crate) consumes: Vec<String>,
     pub(crate) start: StartAt,
@@ -59,6 +64,8 @@ struct Running<S: Service> {
     log_backoff: Backoff,
     /// Lanes that the group gave us.
     assigned: BTreeMap<SourceLane, Option<Timestamp>>,
+    /// How many lanes a topic has: a key must come in the lane that it hashes to.
+    lanes_of: HashMap<Arc<str>, u32>,
     /// Lanes that hold as many keys as they may.
     full: Vec<SourceLane>,
     last_seal: Timestamp,
@@ -101,6 +108,7 @@ impl<S: Service> Running<S> {
             commit: Commit::idle(),
             load: Load::idle(),
             assigned: BTreeMap::new(),
+            lanes_of: HashMap::new(),
             full: vec![],
             last_seal: Timestamp::default(),
             last_works: 0,

@@ -35,7 +35,7 @@ pub(crate) struct Relay {
     pub(crate) shard: u32,
     pub(crate) lanes: Vec<Lane>,
     pub(crate) topic: Arc<str>,
-    pub(crate) codec: record::Codec,
+    pub(crate) identity: record::ServiceIdentity,
     pub(crate) transactional_id: String,
     pub(crate) holder: String,
     pub(crate) store: Arc<dyn EventStore>,
@@ -168,7 +168,7 @@ impl Relay {
                 rounds.offer(&events);
             }
             rounds.refill(&*self.store, self.limits.relay_records_max).await?;
-            let round = rounds.take(&self.codec, self.limits.relay_records_max);
+            let round = rounds.take(&self.identity, self.limits.relay_records_max);
             if round.is_empty() {
                 if *self.flush.borrow() {
                     rounds.look(&*self.store).await?;
@@ -251,12 +251,12 @@ impl Relay {
         let mut count = TAIL_RECORDS_FIRST;
         loop {
             let back = self.log.read_back(&source, count).await?;
-            let ours = back.records.iter().rev().find_map(|record| self.codec.ours(record));
+            let ours = back.records.iter().rev().find_map(|record| self.identity.ours(record));
             let foreign = back
                 .records
                 .iter()
                 .rev()
-                .take_while(|record| self.codec.ours(record).is_none())
+                .take_while(|record| self.identity.ours(record).is_none())
                 .count();
             if ours.is_some() || back.from_start || count >= TAIL_RECORDS_MAX {
                 if foreign > 0 {

@@ -1,59 +1,85 @@
-//! TEMPORARY stand-in until the codec is merged.
-use super::*;
-use crate::{id::EventId, id::SagaId, store::RecordedEvent};
-#[derive(Clone, Debug)]
-#[allow(missing_docs)]
-pub struct Message {
-    pub source: SourceLane,
-    pub offset: i64,
-    pub seq: LaneSeq,
-    pub id: String,
-    pub event_type: Arc<str>,
-    pub saga: SagaId,
-    pub key: Arc<str>,
-    pub time: Timestamp,
-    pub payload: Bytes,
-    pub trace: Option<Arc<str>>,
-    pub headers: Arc<[Header]>,
+//! An event as a record of the log and back: CloudEvents 1.0.2, Kafka binding, binary mode.
+//!
+//! The record's value is the payload, byte for byte; its key is the business key; all else is in
+//! headers. The same event always gives the same bytes.
+
+mod base64;
+mod decode;
+mod encode;
+mod header_json;
+
+pub use decode::{Malformed, Message, decode, decode_held};
+pub use encode::{ServiceIdentity, encode};
+pub use header_json::{headers_from_json, headers_to_json};
+
+use super::Header;
+use crate::id::LaneSeq;
+
+/// The most headers that a record may have.
+pub const HEADERS_MAX: usize = 64;
+/// The most bytes that a record's headers may have, names and values together.
+pub const HEADER_BYTES_MAX: usize = 32 * 1024;
+/// The longest event type, in bytes.
+pub const EVENT_TYPE_BYTES_MAX: usize = 128;
+/// The longest `traceparent` that is carried on, in bytes; a longer one is ignored.
+pub const TRACE_BYTES_MAX: usize = 256;
+
+/// The names of the headers.
+pub mod name {
+    /// The version of CloudEvents: `1.0`.
+    pub const SPEC_VERSION: &str = "ce_specversion";
+    /// The event's id, a UUIDv7.
+    pub const ID: &str = "ce_id";
+    /// Who states the event: `/quadrille/<service>`.
+    pub const SOURCE: &str = "ce_source";
+    /// The event type.
+    pub const TYPE: &str = "ce_type";
+    /// When it was decided, RFC 3339.
+    pub const TIME: &str = "ce_time";
+    /// What it is about: the business key.
+    pub const SUBJECT: &str = "ce_subject";
+    /// The payload's JSON Schema, a URI reference: `/schemas/<TYPE>.json`.
+    pub const DATA_SCHEMA: &str = "ce_dataschema";
+    /// The payload's media type. CloudEvents gives it no `ce_` prefix.
+    pub const CONTENT_TYPE: &str = "content-type";
+    /// The saga's id.
+    pub const CORRELATION_ID: &str = "ce_correlationid";
+    /// The id of the event or command that caused it.
+    pub const CAUSATION_ID: &str = "ce_causationid";
+    /// The lane number, padded with zeros: its order as text is its order as a number.
+    pub const SEQUENCE: &str = "ce_sequence";
+    /// The key that chose the partition: the business key.
+    pub const PARTITION_KEY: &str = "ce_partitionkey";
+    /// Our lane: the partition for which the event was numbered.
+    pub const LANE: &str = "ce_lane";
+    /// Our dense number in the lane, from 1.
+    pub const LANE_SEQ: &str = "ce_laneseq";
+    /// The event's version in its stream, from 1.
+    pub const STREAM_VERSION: &str = "ce_streamversion";
+    /// W3C trace context.
+    pub const TRACE_PARENT: &str = "traceparent";
 }
-#[derive(Clone, Debug)]
-#[allow(missing_docs)]
-pub struct Malformed {
-    pub reason: String,
-    pub id: Option<String>,
-    pub seq: Option<LaneSeq>,
-    pub key: Option<Arc<str>>,
-    pub event_type: Option<Arc<str>>,
-    pub saga: Option<SagaId>,
+
+/// A header's value; the last one when there are several of the name.
+#[must_use]
+pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<&'a [u8]> {
+    headers.iter().rev().find(|h| h.name == name).map(|h| &*h.value)
 }
-#[allow(missing_docs)]
-pub fn decode(_: &LogRecord) -> Result<Message, Malformed> {
-    todo!()
+
+/// The lane number in a record's headers, when there is one that can be read.
+#[must_use]
+pub fn lane_seq(headers: &[Header]) -> Option<LaneSeq> {
+    header(headers, name::LANE_SEQ).and_then(parse_number).filter(|seq| *seq > 0)
 }
-#[allow(missing_docs)]
-pub fn headers_to_json(_: &[Header]) -> Bytes {
-    todo!()
-}
-#[allow(missing_docs)]
-pub fn headers_from_json(_: &[u8]) -> Vec<Header> {
-    todo!()
-}
-#[allow(missing_docs)]
-pub fn fingerprint(_: &LogRecord) -> String {
-    todo!()
-}
-#[allow(missing_docs)]
-#[derive(Clone, Debug)]
-pub struct Codec;
-#[allow(missing_docs)]
-impl Codec {
-    pub fn new(_: &str) -> Self {
-        Self
+
+/// A plain decimal number that also fits a signed column of a database: no sign, no blanks.
+fn parse_number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
     }
-    pub fn encode(&self, _: &RecordedEvent) -> NewRecord {
-        todo!()
-    }
-    pub fn ours(&self, _: &LogRecord) -> Option<(LaneSeq, EventId)> {
-        todo!()
-    }
+    let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    u64::try_from(number).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,7 @@ impl<S: Service> Decider<S> {
                         let trace = message.trace.clone();
                         let stamp = Stamp {
                             saga: message.saga,
-                            causation: message.id.clone(),
+                            causation: message.id.to_string(),
                             time: now,
                             trace,
                         };

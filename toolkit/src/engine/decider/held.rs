@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::{Decider, work::Via};
 use crate::{
     engine::lanes::HeldKey,
@@ -49,7 +47,7 @@ impl<S: Service> Decider<S> {
             })),
             Via::Held { attempts, .. } => HeldChange::Update {
                 source: message.source.clone(),
-                id: message.id.clone(),
+                id: message.id.to_string(),
                 attempts,
                 new_attempts: attempts + 1,
                 state,
@@ -137,7 +135,7 @@ impl<S: Service> Decider<S> {
         self.open.guarded.insert(message.source.clone());
         let change = HeldChange::Release {
             source: message.source.clone(),
-            id: message.id.clone(),
+            id: message.id.to_string(),
             attempts,
         };
         self.open.held_changes.push(change);
@@ -172,7 +170,7 @@ impl<S: Service> Decider<S> {
 fn as_held(message: &Message, now: Timestamp) -> HeldMessage {
     HeldMessage {
         source: message.source.clone(),
-        id: message.id.clone(),
+        id: message.id.to_string(),
         key: message.key.clone(),
         seq: message.seq,
         offset: message.offset,
@@ -188,23 +186,11 @@ fn as_held(message: &Message, now: Timestamp) -> HeldMessage {
     }
 }
 
-/// Reads a held message back.
-pub(crate) fn held_message(held: &HeldMessage) -> Result<Message, Malformed> {
-    record::decode(&LogRecord {
-        source: held.source.clone(),
-        offset: held.offset,
-        key: Bytes::copy_from_slice(held.key.as_bytes()),
-        value: held.payload.clone(),
-        headers: record::headers_from_json(&held.headers).into(),
-        time: held.held_at,
-    })
-}
-
 /// A record that cannot be read, as it is stored for a person.
 pub(crate) fn unreadable(record: &LogRecord, malformed: &Malformed, now: Timestamp) -> HeldMessage {
     HeldMessage {
         source: record.source.clone(),
-        id: malformed.id.clone().unwrap_or_else(|| record::fingerprint(record)),
+        id: malformed.id.map_or_else(|| fingerprint(record), |id| id.to_string()),
         key: malformed.key.clone().filter(|_| malformed.seq.is_some()).unwrap_or_else(|| "".into()),
         seq: malformed.seq.unwrap_or(0),
         offset: record.offset,
@@ -218,4 +204,20 @@ pub(crate) fn unreadable(record: &LogRecord, malformed: &Malformed, now: Timesta
         next_at: now,
         reason: malformed.reason.clone(),
     }
+}
+
+/// Names a record that has no id of its own, the same way each time that it is read.
+fn fingerprint(record: &LogRecord) -> String {
+    // FNV-1a: it tells two records of one offset apart, and nobody relies on more.
+    let headers = record.headers.iter().flat_map(|h| h.name.bytes().chain(h.value.iter().copied()));
+    let hash = record
+        .key
+        .iter()
+        .copied()
+        .chain(record.value.iter().copied())
+        .chain(headers)
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+    format!("offset-{}-{hash:016x}", record.offset)
 }

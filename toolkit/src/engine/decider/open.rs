@@ -18,7 +18,7 @@ use crate::{
     error::HandlerError,
     handler::Run,
     id::{CauseId, SagaId, SourceLane, StreamId, Version},
-    log::record::Message,
+    log::record::{Message, decode_held},
     store::{HeldChange, NewEvent},
     turn::{TurnCell, Want},
 };
@@ -175,7 +175,7 @@ impl Open {
         for held in &group.messages {
             let via =
                 Via::Held { attempts: held.attempts, held_at: held.held_at, state: held.state };
-            if let Ok(message) = super::held_message(held) {
+            if let Ok(message) = decode_held(held) {
                 let subject = Subject::Message { message, via, poison: group.poison.clone() };
                 self.task(subject, Some(group.key.clone()));
             }

@@ -18,7 +18,7 @@ use crate::{
     error::HandlerError,
     event::Origin,
     handler::{Run, Stimulus},
-    id::{EventId, SagaId, StreamId},
+    id::{SagaId, StreamId},
     log::record::Message,
     service::Service,
     store::HeldState,
@@ -208,8 +208,7 @@ impl<S: Service> Decider<S> {
 
 fn origin(message: &Message) -> Origin {
     Origin {
-        // A message whose id is no UUID is foreign; it is known by its hash here.
-        id: message.id.parse().unwrap_or(EventId(uuid::Uuid::nil())),
+        id: message.id,
         event_type: message.event_type.clone(),
         saga: message.saga,
         key: message.key.clone(),

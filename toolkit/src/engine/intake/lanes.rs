@@ -102,7 +102,24 @@ impl<S: Service> Running<S> {
         }
     }
 
+    async fn learn_lanes(&mut self, lanes: &[SourceLane]) -> Result<(), LogError> {
+        for SourceLane { topic, .. } in lanes {
+            if !self.lanes_of.contains_key(topic) {
+                let (log, name) = (self.parts.log.clone(), topic.clone());
+                let count = self.alongside(async move { log.lanes_of(&name).await }).await?;
+                self.lanes_of.insert(topic.clone(), count);
+            }
+        }
+        Ok(())
+    }
+
     async fn claim(&mut self, lanes: Vec<SourceLane>) {
+        if let Err(error) = self.learn_lanes(&lanes).await {
+            self.parts.status.trouble("log", Some(error.to_string()));
+            let again = self.parts.runtime.clock.now().plus(self.log_backoff.pause());
+            self.assigned.extend(lanes.into_iter().map(|lane| (lane, Some(again))));
+            return;
+        }
         let claim = Claim {
             lanes: lanes.clone(),
             consumes: self.parts.consumes.clone(),

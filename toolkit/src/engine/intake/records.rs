@@ -36,12 +36,10 @@ impl<S: Service> Running<S> {
     /// Takes one record; returns the number that is missing before it, if one is.
     fn record(&mut self, record: LogRecord) -> Option<(SourceLane, LaneSeq)> {
         let (source, offset) = (record.source.clone(), record.offset);
-        let decoded = record::decode(&record);
+        let decoded = record::decode(&record, self.lanes_of.get(&source.topic).copied());
         let (seq, id) = match &decoded {
-            Ok(message) => (Some(message.seq), message.id.parse().ok()),
-            Err(malformed) => {
-                (malformed.seq, malformed.id.as_deref().and_then(|id| id.parse().ok()))
-            }
+            Ok(message) => (Some(message.seq), Some(message.id)),
+            Err(malformed) => (malformed.seq, malformed.id),
         };
         let Some(seq) = seq else {
             if self.parts.decider.lanes.pass(&source, offset)

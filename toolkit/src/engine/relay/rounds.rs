@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 use super::plan::Tail;
 use crate::{
     id::{Lane, LaneSeq},
-    log::{NewRecord, record::Codec},
+    log::{
+        NewRecord,
+        record::{ServiceIdentity, encode},
+    },
     store::{EventStore, RecordedEvent, StoreError},
 };
 
@@ -80,7 +83,7 @@ impl Rounds {
     }
 
     /// The next round: at most `max` records, each lane's in order.
-    pub(super) fn take(&mut self, codec: &Codec, max: usize) -> Vec<NewRecord> {
+    pub(super) fn take(&mut self, identity: &ServiceIdentity, max: usize) -> Vec<NewRecord> {
         let mut round = vec![];
         let first = self.next.unwrap_or(Lane(0));
         let order: Vec<Lane> =
@@ -90,7 +93,7 @@ impl Rounds {
             while round.len() < max {
                 let Some(event) = lane.queue.pop_front() else { break };
                 lane.taken = event.published.as_ref().map_or(lane.taken, |p| p.lane_seq);
-                round.push(codec.encode(&event));
+                round.extend(encode(identity, &event));
             }
             if round.len() >= max {
                 self.next = Some(id);

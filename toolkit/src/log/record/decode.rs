@@ -1,0 +1,258 @@
+//! A record to a message.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    EVENT_TYPE_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, TRACE_BYTES_MAX, header,
+    headers_from_json, lane_seq, name, parse_number,
+};
+use crate::{
+    id::{EventId, InvalidId, KEY_BYTES_MAX, LaneSeq, SagaId, SourceLane, check_text},
+    log::{Header, LogRecord, partition::lane_of},
+    runtime::Timestamp,
+    store::HeldMessage,
+};
+
+/// An event of another service, as a record brought it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The lane.
+    pub source: SourceLane,
+    /// The record's offset.
+    pub offset: i64,
+    /// The event's dense number in the lane, from 1.
+    pub seq: LaneSeq,
+    /// The event's id.
+    pub id: EventId,
+    /// Its type name.
+    pub event_type: Arc<str>,
+    /// The saga.
+    pub saga: SagaId,
+    /// The business key.
+    pub key: Arc<str>,
+    /// When it was decided, by the clock of its service.
+    pub time: Timestamp,
+    /// The payload.
+    pub payload: Bytes,
+    /// The `traceparent`, when there is one that can be read.
+    pub trace: Option<Arc<str>>,
+    /// All headers, for the case that the message is held back.
+    pub headers: Arc<[Header]>,
+}
+
+/// A record that is no message of ours, and what could be read of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Malformed {
+    /// What is wrong with it, for a person.
+    pub reason: String,
+    /// The event's id, when it is a UUID.
+    pub id: Option<EventId>,
+    /// Its number in this lane. `None` as well when the record was numbered for another lane: moving
+    /// a position to such a number would pass over the event that has it.
+    pub seq: Option<LaneSeq>,
+    /// The key, when it is one.
+    pub key: Option<Arc<str>>,
+    /// The event type, when it is one.
+    pub event_type: Option<Arc<str>>,
+    /// The saga, when it is a UUID.
+    pub saga: Option<SagaId>,
+}
+
+/// Reads a record. `lanes`, the number of the topic's partitions, lets it check that the key lives in
+/// the partition that brought it; `None` leaves that out.
+///
+/// Unknown headers are carried along. Of headers with one name, the last counts.
+///
+/// # Errors
+/// Says what is wrong, and what could be read all the same. A record without a lane number comes from
+/// a foreign producer (P4).
+pub fn decode(record: &LogRecord, lanes: Option<u32>) -> Result<Message, Malformed> {
+    let read = Read::new(record);
+    match read.check(lanes) {
+        Ok(message) => Ok(message),
+        Err(reason) => Err(read.malformed(reason)),
+    }
+}
+
+/// Reads a message that was held back. Its key was checked against its lane when it came.
+///
+/// # Errors
+/// As [`decode`]; also when the stored headers cannot be read.
+pub fn decode_held(held: &HeldMessage) -> Result<Message, Malformed> {
+    let headers = headers_from_json(&held.headers);
+    let reason = headers.as_ref().err().map(|e| format!("the stored headers cannot be read: {e}"));
+    let record = LogRecord {
+        source: held.source.clone(),
+        offset: held.offset,
+        key: Bytes::copy_from_slice(held.key.as_bytes()),
+        value: held.payload.clone(),
+        headers: headers.unwrap_or_default().into(),
+        time: held.held_at,
+    };
+    match reason {
+        Some(reason) => Err(Read::new(&record).malformed(reason)),
+        None => decode(&record, None),
+    }
+}
+
+struct Read<'a> {
+    record: &'a LogRecord,
+}
+
+impl<'a> Read<'a> {
+    fn new(record: &'a LogRecord) -> Self {
+        Self { record }
+    }
+
+    fn check(&self, lanes: Option<u32>) -> Result<Message, String> {
+        let record = self.record;
+        self.check_limits()?;
+        self.check_mode()?;
+        let seq = self.seq()?;
+        self.text(name::SOURCE)?;
+        let id = self.uuid(name::ID).map(EventId)?;
+        let event_type = self.event_type()?;
+        let saga = self.uuid(name::CORRELATION_ID).map(SagaId)?;
+        let time = self.time()?;
+        let key = self.key()?;
+        self.check_lane()?;
+        if let Some(lanes) = lanes.filter(|n| *n > 0) {
+            let home = lane_of(&record.key, lanes);
+            if home != record.source.lane {
+                return Err(format!(
+                    "wrong key: {key:?} belongs to lane {home} of {lanes}, but came in lane {}",
+                    record.source.lane
+                ));
+            }
+        }
+        Ok(Message {
+            source: record.source.clone(),
+            offset: record.offset,
+            seq,
+            id,
+            event_type: event_type.into(),
+            saga,
+            key: key.into(),
+            time,
+            payload: record.value.clone(),
+            trace: self.trace(),
+            headers: Arc::clone(&record.headers),
+        })
+    }
+
+    fn malformed(&self, reason: String) -> Malformed {
+        Malformed {
+            reason,
+            id: self.uuid(name::ID).ok().map(EventId),
+            seq: self.seq().ok().filter(|_| self.check_lane().is_ok()),
+            key: self.key().ok().map(Arc::from),
+            event_type: self.event_type().ok().map(Arc::from),
+            saga: self.uuid(name::CORRELATION_ID).ok().map(SagaId),
+        }
+    }
+
+    fn check_limits(&self) -> Result<(), String> {
+        let headers = &self.record.headers;
+        if headers.len() > HEADERS_MAX {
+            return Err(format!(
+                "{} headers are more than the limit of {HEADERS_MAX}",
+                headers.len()
+            ));
+        }
+        let bytes: usize = headers.iter().map(|h| h.name.len() + h.value.len()).sum();
+        if bytes > HEADER_BYTES_MAX {
+            return Err(format!(
+                "headers of {bytes} bytes are more than the limit of {HEADER_BYTES_MAX} bytes"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Binary mode of version 1.0 is the only one that we write.
+    fn check_mode(&self) -> Result<(), String> {
+        let structured = b"application/cloudevents";
+        let content_type = self.find(name::CONTENT_TYPE).unwrap_or_default();
+        if content_type.get(..structured.len()).is_some_and(|s| s.eq_ignore_ascii_case(structured))
+        {
+            return Err("a CloudEvent in structured mode; only binary mode is read".to_owned());
+        }
+        match self.text(name::SPEC_VERSION)? {
+            "1.0" => Ok(()),
+            other => Err(format!("{} is {other:?}; only \"1.0\" is read", name::SPEC_VERSION)),
+        }
+    }
+
+    fn seq(&self) -> Result<LaneSeq, String> {
+        let Some(value) = self.find(name::LANE_SEQ) else {
+            return Err(format!("no header {}: from a foreign producer", name::LANE_SEQ));
+        };
+        lane_seq(&self.record.headers)
+            .ok_or_else(|| format!("{} is {}, no number from 1", name::LANE_SEQ, shown(value)))
+    }
+
+    fn check_lane(&self) -> Result<(), String> {
+        let text = self.text(name::LANE)?;
+        if parse_number(text.as_bytes()) == Some(u64::from(self.record.source.lane.0)) {
+            return Ok(());
+        }
+        Err(format!("numbered for lane {text:?}, but came in lane {}", self.record.source.lane))
+    }
+
+    fn event_type(&self) -> Result<&'a str, String> {
+        let text = self.text(name::TYPE)?;
+        check_text(text, EVENT_TYPE_BYTES_MAX).map_err(|e| bad(name::TYPE, &e))?;
+        Ok(text)
+    }
+
+    fn key(&self) -> Result<&'a str, String> {
+        let text = std::str::from_utf8(&self.record.key)
+            .map_err(|_| format!("the key {} is no UTF-8", shown(&self.record.key)))?;
+        check_text(text, KEY_BYTES_MAX).map_err(|e| bad("the key", &e))?;
+        Ok(text)
+    }
+
+    fn time(&self) -> Result<Timestamp, String> {
+        let text = self.text(name::TIME)?;
+        chrono::DateTime::parse_from_rfc3339(text)
+            .map(|time| Timestamp(time.timestamp_micros()))
+            .map_err(|e| {
+                format!("{} is {}, no RFC 3339 time: {e}", name::TIME, shown(text.as_bytes()))
+            })
+    }
+
+    fn uuid(&self, name: &str) -> Result<uuid::Uuid, String> {
+        let text = self.text(name)?;
+        uuid::Uuid::try_parse(text)
+            .map_err(|_| format!("{name} is {}, no UUID", shown(text.as_bytes())))
+    }
+
+    /// A trace that cannot be read is no reason to refuse an event.
+    fn trace(&self) -> Option<Arc<str>> {
+        let text = self.text(name::TRACE_PARENT).ok()?;
+        check_text(text, TRACE_BYTES_MAX).ok().map(|()| text.into())
+    }
+
+    fn text(&self, name: &str) -> Result<&'a str, String> {
+        let value = self.find(name).ok_or_else(|| format!("no header {name}"))?;
+        std::str::from_utf8(value).map_err(|_| format!("{name} is {}, no UTF-8", shown(value)))
+    }
+
+    fn find(&self, name: &str) -> Option<&'a [u8]> {
+        header(&self.record.headers, name)
+    }
+}
+
+fn bad(what: &str, error: &InvalidId) -> String {
+    format!("{what}: {error}")
+}
+
+/// The start of a value that someone else chose, fit for a line of text.
+fn shown(value: &[u8]) -> String {
+    const SHOWN_BYTES_MAX: usize = 64;
+    let start = &value[..value.len().min(SHOWN_BYTES_MAX)];
+    let dots = if start.len() < value.len() { "…" } else { "" };
+    format!("\"{}{dots}\"", start.escape_ascii())
+}
