@@ -147,6 +147,9 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// positions and held messages in one snapshot (P11). The answers are in the order of the question.
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>, StoreError>;
 
+    /// How far every source lane was applied, sorted by lane: for people and for lag tools.
+    async fn positions(&self) -> Result<Vec<(SourceLane, Position)>, StoreError>;
+
     /// The held messages of one key of a lane, in order, at most `limit`.
     async fn held(
         &self,

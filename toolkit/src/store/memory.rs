@@ -17,7 +17,7 @@ use bytes::Bytes;
 use self::state::State;
 use super::{
     Append, AppendError, Appended, Claim, Claimed, EventStore, Floor, Gap, HeldMessage, HeldState,
-    Lease, RecordedEvent, Registered, Registration, StoreError, StreamRead, StreamSlice,
+    Lease, Position, RecordedEvent, Registered, Registration, StoreError, StreamRead, StreamSlice,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SourceLane},
@@ -98,6 +98,11 @@ impl EventStore for MemoryStore {
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>, StoreError> {
         let mut state = self.lock();
         Ok(claim.lanes.iter().map(|lane| state.claim(lane, claim)).collect())
+    }
+
+    async fn positions(&self) -> Result<Vec<(SourceLane, Position)>, StoreError> {
+        let state = self.lock();
+        Ok(state.positions.iter().map(|(lane, row)| (lane.clone(), row.position.clone())).collect())
     }
 
     async fn held(

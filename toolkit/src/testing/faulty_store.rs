@@ -14,8 +14,8 @@ use crate::{
     runtime::Timestamp,
     store::{
         Append, AppendError, Appended, Claim, Claimed, EventStore, Floor, Gap, HeldMessage,
-        HeldState, Lease, RecordedEvent, Registered, Registration, StoreError, StreamRead,
-        StreamSlice,
+        HeldState, Lease, Position, RecordedEvent, Registered, Registration, StoreError,
+        StreamRead, StreamSlice,
     },
 };
 
@@ -155,6 +155,10 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>, StoreError> {
         self.inner.claim(claim).await
+    }
+
+    async fn positions(&self) -> Result<Vec<(SourceLane, Position)>, StoreError> {
+        self.inner.positions().await
     }
 
     async fn held(
