@@ -34,7 +34,7 @@ enum Command {
     #[command(after_help = SERVERS_HELP)]
     Up(UpArgs),
     /// End what `cargo xtask up` started, and wait until it is gone
-    Down,
+    Down(DownArgs),
     /// Check format, lints, documentation, dependencies and the repository's own rules
     Check,
     /// Check the repository's own rules only: sizes, leftovers, links, named rules
@@ -51,7 +51,7 @@ Where the servers come from, first match wins:
      Kafka from Maven, on Java 17 or newer
 
 Own servers listen on free loopback ports, keep their data in a temporary folder and are
-gone when the command ends, however it ends. Their output is in target/xtask/logs.";
+gone when the command ends, however it ends. Their output is in target/xtask/logs/.";
 
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {
@@ -74,12 +74,34 @@ pub(crate) struct UpArgs {
     /// Start the servers without the four services
     #[arg(long, required = true)]
     pub(crate) only_servers: bool,
-    /// Keep the servers' data in DIR instead of a temporary folder (implies `--servers local`)
+    /// Keep the servers' data in DIR instead of a temporary folder (own local servers, then)
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Names this set of servers, so that several can be up at once
+    #[arg(long, default_value = UP_NAME, value_parser = parse_name)]
+    pub(crate) name: String,
     /// Where own servers come from
     #[arg(long, value_enum, default_value_t = Source::Auto)]
     pub(crate) servers: Source,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DownArgs {
+    /// The name that `up` was given
+    #[arg(long, default_value = UP_NAME, value_parser = parse_name)]
+    pub(crate) name: String,
+}
+
+/// The set of servers of those who do not name one.
+const UP_NAME: &str = "up";
+
+/// A name becomes part of file names.
+fn parse_name(name: &str) -> Result<String, &'static str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(is_plain) {
+        return Err("letters, digits, - and _ only");
+    }
+    Ok(name.to_owned())
 }
 
 /// Where servers that xtask starts itself come from.
@@ -116,7 +138,7 @@ fn run(command: Command) -> Result<bool> {
     match command {
         Command::Test(args) => tests::run(&workspace, &args),
         Command::Up(args) => up::up(&workspace, &args),
-        Command::Down => up::down(&workspace),
+        Command::Down(args) => up::down(&workspace, &args),
         Command::Check => check::run(&workspace),
         Command::Tidy => tidy::run(&workspace),
     }
@@ -125,6 +147,12 @@ fn run(command: Command) -> Result<bool> {
 #[cfg(test)]
 mod test {
     use clap::CommandFactory;
+
+    #[test]
+    fn names_cannot_leave_their_folder() {
+        assert_eq!(super::parse_name("a-1_B").as_deref(), Ok("a-1_B"));
+        assert!(super::parse_name("../a").is_err() && super::parse_name("").is_err());
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -88,6 +88,17 @@ impl Server {
     }
 }
 
+/// Which servers are wanted, beside the kinds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// Names the folder of the servers' output.
+    pub(crate) name: &'a str,
+    /// Where own servers come from.
+    pub(crate) source: Source,
+    /// Where their data is kept, if it is.
+    pub(crate) data: Option<&'a Path>,
+}
+
 /// Where a server keeps its files.
 #[derive(Debug, Clone)]
 struct Place {
@@ -114,16 +125,15 @@ impl Servers {
     pub(crate) fn start(
         workspace: &Workspace,
         kinds: &[Kind],
-        source: Source,
-        data: Option<&Path>,
+        wanted: &Wanted<'_>,
     ) -> Result<Self> {
         let run = TempDir::new()?;
         let mut servers = Self { running: Vec::new(), _run: run };
         for kind in kinds {
             let server = servers
-                .provide(workspace, *kind, source, data)
+                .provide(workspace, *kind, wanted)
                 .with_context(|| format!("no {}", kind.name()))?;
-            eprintln!("xtask: {}: {} at {}", kind.name(), server.origin, shown(&server.address));
+            eprintln!("xtask: {} at {}", server.origin, shown(&server.address));
             servers.running.push(server);
         }
         Ok(servers)
@@ -138,41 +148,35 @@ impl Servers {
         self.running.iter_mut().try_for_each(Server::check_alive)
     }
 
-    fn provide(
-        &self,
-        workspace: &Workspace,
-        kind: Kind,
-        source: Source,
-        data: Option<&Path>,
-    ) -> Result<Server> {
-        if let Some(address) = std::env::var(kind.variable()).ok().filter(|it| !it.is_empty()) {
+    fn provide(&self, workspace: &Workspace, kind: Kind, wanted: &Wanted<'_>) -> Result<Server> {
+        let address = std::env::var(kind.variable()).ok().filter(|it| !it.is_empty());
+        if let (Some(address), None) = (address, wanted.data) {
             return given(kind, address);
         }
-        let place = self.place(workspace, kind, data)?;
-        if source != Source::Local && data.is_none() {
+        let place = self.place(workspace, kind, wanted)?;
+        if wanted.source != Source::Local && wanted.data.is_none() {
             match docker::start(kind, &place) {
                 Ok(server) => return Ok(server),
-                Err(error) if source == Source::Docker || crate::interrupt::asked() => {
+                Err(error) if wanted.source == Source::Docker || crate::interrupt::asked() => {
                     return Err(error);
                 }
                 Err(error) => {
-                    let error = format!("{error:#}");
-                    let reason = error.lines().next().unwrap_or_default();
-                    eprintln!("xtask: {}: not from Docker ({reason})", kind.name());
+                    eprintln!("xtask: {}: not from Docker: {error}", kind.name());
                 }
             }
         }
         start_local(kind, &place)
     }
 
-    fn place(&self, workspace: &Workspace, kind: Kind, data: Option<&Path>) -> Result<Place> {
+    fn place(&self, workspace: &Workspace, kind: Kind, wanted: &Wanted<'_>) -> Result<Place> {
         let run = self._run.path().join(kind.lower());
         std::fs::create_dir_all(&run)?;
-        let data = match data {
+        let data = match wanted.data {
             Some(dir) => std::path::absolute(dir)?.join(kind.lower()),
             None => run.join("data"),
         };
-        let log = workspace.own_dir("logs")?.join(format!("{}.log", kind.lower()));
+        let logs = workspace.own_dir(&format!("logs/{}", wanted.name))?;
+        let log = logs.join(format!("{}.log", kind.lower()));
         match std::fs::remove_file(&log) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}

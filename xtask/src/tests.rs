@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::cli::TestArgs;
 use crate::process::{Launch, Output};
-use crate::servers::{self, Kind, Servers};
+use crate::servers::{self, Kind, Servers, Wanted};
 use crate::workspace::Workspace;
 use counts::Counts;
 use suites::Suite;
@@ -73,7 +73,8 @@ fn servers_for<'a>(
         return Ok(None);
     }
     if servers.is_none() {
-        *servers = Some(Servers::start(workspace, &Kind::ALL, args.servers, None)?);
+        let wanted = Wanted { name: "test", source: args.servers, data: None };
+        *servers = Some(Servers::start(workspace, &Kind::ALL, &wanted)?);
     }
     if let Some(servers) = servers.as_mut() {
         servers.check_alive()?;
@@ -105,7 +106,8 @@ fn run_suite(
 /// Runs it with its output shown as it comes, and counts the results in it.
 fn stream(launch: Launch) -> Result<(bool, Counts)> {
     let mut process = launch.output(Output::Pipe).spawn()?;
-    let counting = process.take_stdout().map(counts::show_and_count);
+    let counting =
+        process.take_stdout().map(|output| counts::show_and_count(output, std::io::stdout()));
     let passed = process.wait()?.success();
     let counts = counting.map(counts::Counting::finish).unwrap_or_default();
     Ok((passed, counts))

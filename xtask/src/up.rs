@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cli::UpArgs;
+use crate::cli::{DownArgs, UpArgs};
 use crate::interrupt;
-use crate::servers::{Kind, Servers};
+use crate::servers::{Kind, Servers, Wanted};
 use crate::workspace::Workspace;
 
 /// Servers stop within seconds, services drain within 30 s.
@@ -19,9 +19,9 @@ const DOWN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Starts the servers, prints `KEY=value` lines, and stays until a signal.
 pub(crate) fn up(workspace: &Workspace, args: &UpArgs) -> Result<bool> {
-    let _lock = lock_for_up(workspace)?;
-    let data = args.data.as_deref();
-    let mut servers = Servers::start(workspace, &Kind::ALL, args.servers, data)?;
+    let _lock = lock_for_up(workspace, &args.name)?;
+    let wanted = Wanted { name: &args.name, source: args.servers, data: args.data.as_deref() };
+    let mut servers = Servers::start(workspace, &Kind::ALL, &wanted)?;
     for server in servers.iter() {
         println!("{}={}", server.kind.variable(), server.address);
         if let Some(id) = server.process_id() {
@@ -39,8 +39,8 @@ pub(crate) fn up(workspace: &Workspace, args: &UpArgs) -> Result<bool> {
 }
 
 /// Ends the running `up` of this repository, if there is one.
-pub(crate) fn down(workspace: &Workspace) -> Result<bool> {
-    let mut file = open_lock(workspace)?;
+pub(crate) fn down(workspace: &Workspace, args: &DownArgs) -> Result<bool> {
+    let mut file = open_lock(workspace, &args.name)?;
     if file.try_lock().is_ok() {
         eprintln!("xtask: nothing is up");
         return Ok(true);
@@ -57,8 +57,8 @@ pub(crate) fn down(workspace: &Workspace) -> Result<bool> {
 
 /// A lock that lives as long as its process, however that ends: a left-over file is
 /// never mistaken for a running `up`.
-fn lock_for_up(workspace: &Workspace) -> Result<File> {
-    let mut file = open_lock(workspace)?;
+fn lock_for_up(workspace: &Workspace, name: &str) -> Result<File> {
+    let mut file = open_lock(workspace, name)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => bail!("already up; `cargo xtask down` ends it"),
@@ -70,8 +70,8 @@ fn lock_for_up(workspace: &Workspace) -> Result<File> {
     Ok(file)
 }
 
-fn open_lock(workspace: &Workspace) -> Result<File> {
-    let path: PathBuf = workspace.own_dir("run")?.join("up.pid");
+fn open_lock(workspace: &Workspace, name: &str) -> Result<File> {
+    let path: PathBuf = workspace.own_dir("run")?.join(format!("{name}.pid"));
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
     options.open(&path).with_context(|| format!("cannot open {}", path.display()))

@@ -38,15 +38,17 @@ pub(super) struct Counting {
     counts: Receiver<Counts>,
 }
 
-/// Copies `output` to standard output, line by line, and counts.
-pub(super) fn show_and_count(output: impl Read + Send + 'static) -> Counting {
+/// Copies `output` to `terminal`, line by line, and counts.
+pub(super) fn show_and_count(
+    output: impl Read + Send + 'static,
+    mut terminal: impl Write + Send + 'static,
+) -> Counting {
     let (sender, counts) = channel();
     std::thread::spawn(move || {
         let mut total = Counts::default();
         let mut reader = BufReader::new(output);
         let mut line = Vec::new();
         while matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
-            let mut terminal = std::io::stdout().lock();
             // A closed terminal does not stop the count.
             let _ = terminal.write_all(&line).and_then(|()| terminal.flush());
             total.add_line(&String::from_utf8_lossy(&line));
@@ -79,7 +81,7 @@ mod test {
             finished in 0.00s\nnoise 9 passed; 9 failed\n\
             test result: FAILED. 5 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; \
             finished in 1.20s\n";
-        let counts = show_and_count(output.as_bytes()).finish();
+        let counts = show_and_count(output.as_bytes(), std::io::sink()).finish();
         assert_eq!(counts, Counts { passed: 7, failed: 3, ignored: 1 });
     }
 }
