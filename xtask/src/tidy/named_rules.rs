@@ -56,8 +56,8 @@ fn in_code(text: &str) -> Vec<&str> {
                 found.push(name);
             }
             is_test = false;
-        } else if line.starts_with("#[") {
-            let path = line[2..].split(['(', ']']).next().unwrap_or_default();
+        } else if let Some(attribute) = line.strip_prefix("#[") {
+            let path = attribute.split(['(', ']']).next().unwrap_or_default();
             is_test |= path.rsplit("::").next() == Some("test");
         } else if !line.starts_with("//") && !line.is_empty() {
             is_test = false;
