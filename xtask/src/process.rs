@@ -6,6 +6,7 @@ pub(crate) mod watchdog;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
@@ -26,6 +27,8 @@ const TAIL_LINES: usize = 25;
 pub(crate) enum Output {
     /// To the terminal.
     Inherit,
+    /// Both to standard error: a command's own standard output may be read by a program.
+    Stderr,
     /// Standard output to a pipe that the caller reads, the rest to the terminal.
     Pipe,
     /// Both to the end of a file.
@@ -124,6 +127,9 @@ impl Launch {
         }
         match &self.output {
             Output::Inherit => {}
+            Output::Stderr => {
+                command.stdout(std::io::stderr().as_fd().try_clone_to_owned()?);
+            }
             Output::Pipe => drop(command.stdout(Stdio::piped())),
             Output::Log(path) => {
                 let log = File::options().create(true).append(true).open(path);

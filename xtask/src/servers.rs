@@ -69,17 +69,18 @@ pub(crate) struct Server {
     pub(crate) origin: String,
     process: Option<Process>,
     /// Dropped after the process.
-    _container: Option<docker::Container>,
+    container: Option<docker::Container>,
 }
 
 impl Server {
     fn own(kind: Kind, address: String, origin: String, process: Process) -> Self {
-        Self { kind, address, origin, process: Some(process), _container: None }
+        Self { kind, address, origin, process: Some(process), container: None }
     }
 
-    /// Its process id, where it is a child of ours.
+    /// Its process id, where the server itself is a child of ours.
     pub(crate) fn process_id(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::id)
+        let in_container = self.container.is_some();
+        self.process.as_ref().filter(|_| !in_container).map(Process::id)
     }
 
     /// An error if it was ours and has ended.
@@ -223,7 +224,7 @@ fn given(kind: Kind, address: String) -> Result<Server> {
         Err(error) => bail!("{} does not answer: {error:#}", kind.variable()),
     };
     let origin = format!("{version}, given by {}", kind.variable());
-    Ok(Server { kind, address, origin, process: None, _container: None })
+    Ok(Server { kind, address, origin, process: None, container: None })
 }
 
 /// An address without its password.

@@ -80,7 +80,7 @@ pub(super) fn start(kind: Kind, place: &Place) -> Result<Server> {
     };
     let origin = format!("{} {version}, Docker image {}", kind.name(), plan.image);
     let mut server = Server::own(kind, address, origin, process);
-    server._container = Some(container);
+    server.container = Some(container);
     Ok(server)
 }
 

@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use nix::unistd::{User, geteuid};
 
-use crate::process::Launch;
 use crate::process::guard::Identity;
+use crate::process::{Launch, Output};
 
 /// Installing packages, with downloads.
 const INSTALL_LIMIT: Duration = Duration::from_secs(600);
@@ -97,6 +97,7 @@ fn install(tool: Tool) -> Result<()> {
             .args(["-q", "-y"])
             .args(args)
             .env("DEBIAN_FRONTEND", "noninteractive")
+            .output(Output::Stderr)
             .run(INSTALL_LIMIT)
     };
     let mut updated = Ok(());
