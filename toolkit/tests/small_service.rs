@@ -32,7 +32,7 @@ struct Payment;
 
 impl Service for Payment {
     const NAME: &'static str = "payment";
-    type Commands = (Open,);
+    type Commands = (Open, Capture);
     type Handles = (OrderCreated,);
     type Steps = (Compensatable<BilledOrder>,);
 }

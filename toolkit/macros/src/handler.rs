@@ -54,21 +54,27 @@ fn which(item: &ItemImpl) -> Result<(Kind, Type)> {
 
 fn handler_checks(item: &ItemImpl, event: &Type) -> TokenStream {
     let service = &item.self_ty;
+    let (event_text, service_text) = (text(event), text(service));
     let unlisted = format!(
-        "this handler would never run: add `{}` to `type Handles` of `{}`",
-        text(event),
-        text(service)
+        "this handler would never run: add `{event_text}` to `type Handles` of `{service_text}`"
     );
     let twice = format!(
-        "`{}` is listed twice in `type Handles` of `{}`; list it once",
-        text(event),
-        text(service)
+        "`{event_text}` is listed twice in `type Handles` of `{service_text}`; list it once"
     );
-    let counts = quote_spanned! {event.span()=>
+    let private = format!(
+        "this handler would never run: `{event_text}` is private and stays in its store; make it public with `key = field`"
+    );
+    let checks = quote_spanned! {event.span()=>
         const _: () = match ::quadrille::__private::handled::<#service, #event>() {
             0 => ::core::panic!(#unlisted),
+            1 if !::quadrille::__private::is_public::<#event>() => ::core::panic!(#private),
             1 => {}
             _ => ::core::panic!(#twice),
+        };
+    };
+    let commands = quote_spanned! {service.span()=>
+        const _: () = if ::quadrille::__private::handled_first::<#service, #event>() {
+            ::quadrille::__commands_once!(#service)
         };
     };
     let once = emits(item).map(|span| {
@@ -76,7 +82,7 @@ fn handler_checks(item: &ItemImpl, event: &Type) -> TokenStream {
             const _: () = ::quadrille::__private::assert_handler_lists::<#service, #event>();
         }
     });
-    quote! { #counts #once }
+    quote! { #checks #commands #once }
 }
 
 fn undo_checks(item: &ItemImpl, event: &Type) -> TokenStream {
