@@ -108,7 +108,9 @@ pub trait StepNames {
 /// One step of [`StepNames`].
 #[doc(hidden)]
 pub trait StepName {
+    /// The type name of its event.
     const STEP: &'static str;
+    /// The same when it can be undone, else empty.
     const COMPENSATABLE: &'static str = "";
 }
 impl<E: DomainEvent> StepName for Compensatable<E> {

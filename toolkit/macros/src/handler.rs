@@ -7,6 +7,8 @@ use syn::{
     punctuated::Punctuated, spanned::Spanned,
 };
 
+use crate::commands;
+
 const USAGE: &str = "`#[handler]` goes above `impl EventHandler<Event> for Service` or `impl Undo<Event> for Service`";
 
 pub(crate) fn expand(mut item: ItemImpl) -> Result<TokenStream> {
@@ -72,11 +74,7 @@ fn handler_checks(item: &ItemImpl, event: &Type) -> TokenStream {
             _ => ::core::panic!(#twice),
         };
     };
-    let commands = quote_spanned! {service.span()=>
-        const _: () = if ::quadrille::__private::handled_first::<#service, #event>() {
-            ::quadrille::__commands_once!(#service)
-        };
-    };
+    let commands = commands::each_once(service, event);
     let once = emits(item).map(|span| {
         quote_spanned! {span=>
             const _: () = ::quadrille::__private::assert_handler_lists::<#service, #event>();

@@ -2,11 +2,16 @@
 //!
 //! Commands have no type name as events have, and stable Rust cannot compare types in a constant. But of
 //! two items of one name the compiler prefers the inherent one, and there is an inherent one only for two
-//! equal types. That works for known types alone, so the comparison is a macro that `#[handler]` calls.
+//! equal types. That works for known types alone, so `#[handler]` writes the comparisons.
 
 use crate::aggregate::Command;
 
 /// A tuple of commands with its empty places filled by types that occur nowhere else.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of commands",
+    note = "write a tuple: `()`, `(Place,)` with a comma, `(Place, Cancel)`"
+)]
+#[allow(missing_docs, reason = "the places of a tuple, in order")]
 pub trait CommandSlots {
     type First;
     type Second;
@@ -31,11 +36,13 @@ pub struct Empty<const N: usize>;
 pub struct Pair<A, B>(std::marker::PhantomData<fn(A, B)>);
 
 impl<T> Pair<T, T> {
+    /// The inherent one: there are two of the type.
     pub const SAME: bool = true;
 }
 
 /// What [`Pair`] says where the two types differ.
 pub trait Differs {
+    /// The one of the trait, for all other pairs.
     const SAME: bool = false;
 }
 impl<A, B> Differs for Pair<A, B> {}
@@ -69,30 +76,3 @@ slots!(A B C D E F G H I);
 slots!(A B C D E F G H I J);
 slots!(A B C D E F G H I J K);
 slots!(A B C D E F G H I J K L);
-
-/// Stops the compilation when a service lists a command twice.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __commands_once {
-    ($service:ty) => {
-        $crate::__commands_once!(@ $service; First Second Third Fourth Fifth Sixth Seventh Eighth
-            Ninth Tenth Eleventh Twelfth)
-    };
-    (@ $service:ty; $only:ident) => {
-        ()
-    };
-    (@ $service:ty; $a:ident $($b:ident)+) => {{
-        #[allow(unused_imports)]
-        use $crate::__private::Differs as _;
-        $(if $crate::__private::Pair::<
-            <<$service as $crate::Service>::Commands as $crate::__private::CommandSlots>::$a,
-            <<$service as $crate::Service>::Commands as $crate::__private::CommandSlots>::$b,
-        >::SAME {
-            ::core::panic!(::core::concat!(
-                "`type Commands` of `", ::core::stringify!($service), "` lists a command twice (",
-                ::core::stringify!($a), " and ", ::core::stringify!($b), "); list it once"
-            ))
-        })+
-        $crate::__commands_once!(@ $service; $($b)+)
-    }};
-}
