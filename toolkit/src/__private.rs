@@ -6,8 +6,8 @@
 
 pub use crate::list::slots::{CommandSlots, Differs, Empty, Pair};
 pub use crate::list::{
-    AcceptedBy, CommandList, DeclaredIn, EventList, FactList, FactOf, HandlerList, Permitted,
-    StepList, StepNames, Within,
+    AcceptedBy, ChangeOf, CommandList, DeclaredIn, EventList, FactList, FactOf, HandlerList,
+    Permitted, StepList, StepNames, Within,
 };
 pub use schemars;
 
