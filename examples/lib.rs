@@ -9,18 +9,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct OrderId(pub u64);
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderId(pub String);
 
 /// Whose order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct CustomerId(pub u64);
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CustomerId(pub String);
 
 /// An amount in minor units, such as cents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Money {
+    minor: u64,
+}
+
+impl Money {
     /// How many of them.
-    pub minor: u64,
+    #[must_use]
+    pub fn minor(self) -> u64 {
+        self.minor
+    }
 }
 
 /// An order was billed, shipped and delivered.

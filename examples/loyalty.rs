@@ -1,5 +1,6 @@
 //! A fifth service: it grants points for each concluded order. `points.rs` keeps the accounts.
-use examples::{OrderConcluded, OrderId, points::Grant};
+use examples::points::Grant;
+use examples::{OrderConcluded, OrderId};
 use quadrille::{choreography::Choreography, prelude::*};
 
 #[derive(Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema, DomainEvent)]
@@ -26,9 +27,9 @@ impl EventHandler<OrderConcluded> for Loyalty {
         concluded: &Incoming<OrderConcluded>,
         turn: &mut Turn<'_, Self::Emits>,
     ) -> Result<(), HandlerError> {
-        let points = concluded.total.minor / 100;
+        let points = concluded.total.minor() / 100;
         turn.execute(&concluded.customer, Grant { points }).await?;
-        turn.record(PointsGranted { order: concluded.order, points });
+        turn.record(PointsGranted { order: concluded.order.clone(), points });
         Ok(())
     }
 }
