@@ -18,7 +18,9 @@ pub(crate) async fn read(stage: &Stage, script: &Script) -> Result<Books> {
     }
     let stock = stage.stock();
     for (sku, put) in script.stock()? {
-        let found: Stock = stock.load(&sku).await?.with_context(|| format!("{sku} is missing"))?;
+        // An article of which there was never any has no history.
+        let found: Option<Stock> = stock.load(&sku).await?;
+        let found = found.or((put == 0).then(Stock::default)).with_context(|| format!("{sku} is missing"))?;
         books.stock.push((put, found.available, found.reserved, found.shipped));
     }
     Ok(books)

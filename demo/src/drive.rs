@@ -9,10 +9,10 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use inventory::SetStock;
-use order::{CancelOrder, Order, PlaceOrder};
+use order::{CancelOrder, Orders, PlaceOrder};
 use payment::SetFunds;
 use quadrille::engine::{Client, ClientError, Receipt};
-use schemas::OrderId;
+use schemas::{CancellationReason, OrderId};
 
 use crate::{
     script::{Kind, Placement, Script},
@@ -50,7 +50,7 @@ pub(crate) async fn prepare(stage: &Stage, script: &Script) -> Result<()> {
 }
 
 /// Places all orders; some customers change their minds a moment later.
-pub(crate) async fn place_all(orders: &Client<Order>, script: &Script, placed: impl Fn(u64)) -> Result<()> {
+pub(crate) async fn place_all(orders: &Client<Orders>, script: &Script, placed: impl Fn(u64)) -> Result<()> {
     let (placed, count) = (&placed, &AtomicU64::new(0));
     stream::iter(0..script.sagas)
         .map(|n| async move {
@@ -69,17 +69,17 @@ pub(crate) async fn place_all(orders: &Client<Order>, script: &Script, placed: i
         .await
 }
 
-async fn place(orders: &Client<Order>, script: &Script, n: u64, placement: Placement) -> Result<()> {
+async fn place(orders: &Client<Orders>, script: &Script, n: u64, placement: Placement) -> Result<()> {
     let Placement { order, customer, account, lines, destination, .. } = placement;
     let cause = script.command(Kind::Place, n);
     let command = PlaceOrder { order: order.clone(), customer, account, lines, destination };
     accepted(|| orders.execute_once(cause, &order, command.clone())).await
 }
 
-async fn cancel(orders: &Client<Order>, script: &Script, n: u64, order: &OrderId) -> Result<()> {
+async fn cancel(orders: &Client<Orders>, script: &Script, n: u64, order: &OrderId) -> Result<()> {
     let cause = script.command(Kind::Cancel, n);
     // It may have ended already: a refusal is an answer too.
-    let command = CancelOrder { order: order.clone() };
+    let command = CancelOrder { reason: CancellationReason::Customer };
     answered(|| orders.execute_once(cause, order, command.clone())).await.map(drop)
 }
 

@@ -8,7 +8,7 @@ mod narrator;
 mod progress;
 mod report;
 mod script;
-mod serve;
+//mod serve;
 mod stage;
 mod timeline;
 
@@ -72,7 +72,7 @@ async fn run(args: &Args) -> Result<bool> {
         tell(&stage, &audit, &laws, &figures).await?;
     }
     if args.serve {
-        serve::until_interrupted(&stage, args.port).await?;
+        // serve::until_interrupted(&stage, args.port).await?;
     }
     let drained = stage.close().await;
     let holds = laws.iter().all(Law::holds) && audit.unfinished() == 0 && figures.held == 0;

@@ -25,7 +25,7 @@ pub(crate) fn ends_table(audit: &Audit) -> String {
     let ends = audit.ends();
     let total: u64 = ends.values().sum();
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_header(["end", "orders", "share"]);
+    table.load_style(UTF8_FULL_CONDENSED).set_header(["end", "orders", "share"]);
     for end in End::ALL {
         let count = ends.get(&end).copied().unwrap_or(0);
         let share = if total == 0 { 0.0 } else { 100.0 * count as f64 / total as f64 };

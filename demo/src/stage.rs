@@ -4,22 +4,24 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use inventory::Inventory;
-use order::Order;
+use order::Orders;
 use payment::Payment;
 use quadrille::{
     Service,
     engine::{Client, Config, Engine, Running},
-    log::memory::MemoryLog,
+    log::memory::{MemoryLog, MemoryLogOptions},
     store::{EventStore, HeldState, sqlite::SqliteStore},
 };
 use shipping::Shipping;
 
 /// The partitions of each service's topic.
 const LANES: u32 = 4;
+/// Records of a partition that the log keeps after all services have applied them.
+const RECORDS_KEPT: usize = 50_000;
 const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) struct Stage {
-    orders: Running<Order>,
+    orders: Running<Orders>,
     payments: Running<Payment>,
     stock: Running<Inventory>,
     shipments: Running<Shipping>,
@@ -29,19 +31,19 @@ pub(crate) struct Stage {
 impl Stage {
     /// Opens the four stores in `folder` and starts the services.
     pub(crate) async fn open(folder: &Path) -> Result<Self> {
-        let log = Arc::new(MemoryLog::embedded());
+        let log = Arc::new(MemoryLog::new(MemoryLogOptions { trim_beyond: Some(RECORDS_KEPT), ..MemoryLogOptions::default() }));
         let mut stores = vec![];
         let stage = Self {
-            orders: start(Order, folder, &log, &mut stores).await?,
+            orders: start(Orders, folder, &log, &mut stores).await?,
             payments: start(Payment, folder, &log, &mut stores).await?,
             stock: start(Inventory, folder, &log, &mut stores).await?,
-            shipments: start(Shipping, folder, &log, &mut stores).await?,
+            shipments: start(Shipping::default(), folder, &log, &mut stores).await?,
             stores,
         };
         Ok(stage)
     }
 
-    pub(crate) fn orders(&self) -> Client<Order> {
+    pub(crate) fn orders(&self) -> Client<Orders> {
         self.orders.client()
     }
 
@@ -60,7 +62,7 @@ impl Stage {
     /// Why some service cannot do its work, if one cannot.
     pub(crate) fn troubles(&self) -> Vec<String> {
         let healths = [
-            (Order::NAME, self.orders().health()),
+            (Orders::NAME, self.orders().health()),
             (Payment::NAME, self.payments().health()),
             (Inventory::NAME, self.stock().health()),
             (Shipping::NAME, self.shipments().health()),
