@@ -1,7 +1,9 @@
 //! Inventory keeps an order's products back for it until they are shipped, or puts them on the shelf again.
 
+mod http;
 mod stock;
 
+pub use http::router;
 use quadrille::prelude::*;
 use schemas::{
     BilledOrder, OrderDelivered, OrderPrepared, ProductOutOfStock, ShipmentCancelled,

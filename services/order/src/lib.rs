@@ -5,12 +5,14 @@
 //! cancellation is asked for, and an end absorbs whatever comes later.
 
 mod command;
+mod http;
 mod order;
 
 pub use command::{
     CancelOrder, CancelRefused, Conclude, ConfirmCancellation, Fail, PlaceOrder, PlaceRefused,
     RefuseCancellation,
 };
+pub use http::router;
 pub use order::{Cancellation, CancellationWasRefused, End, Order, Status};
 use quadrille::prelude::*;
 use schemas::{

@@ -1,5 +1,7 @@
 //! One order: what was ordered, whether it is to be cancelled, and how it ended.
 
+use std::fmt;
+
 use quadrille::prelude::*;
 use schemas::{
     CancellationReason, FailureReason, OrderCancellationRequested, OrderCancelled, OrderConcluded,
@@ -59,6 +61,19 @@ pub enum Status {
     Cancelled,
     /// An end: its time was over.
     Expired,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::CancellationRequested => "pending, with a cancellation asked for",
+            Self::Concluded => "concluded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        })
+    }
 }
 
 impl Order {

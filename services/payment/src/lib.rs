@@ -1,11 +1,13 @@
 //! Payment charges an order to its customer's account, and gives back what must not be kept.
 
 mod account;
+mod http;
 
 pub use account::{
     Account, Balance, Capture, Captured, FundsRefused, FundsSet, NotCaptured, Refund, Refunded,
     SetFunds,
 };
+pub use http::router;
 use quadrille::prelude::*;
 use schemas::{
     BilledOrder, OrderCreated, PaymentDeclined, PaymentRefunded, ProductOutOfStock,

@@ -1,8 +1,11 @@
 //! Shipping delivers an order, and owns the point of no return: only it can say whether a cancellation
 //! came in time.
 
+mod http;
+
 use std::collections::BTreeSet;
 
+pub use http::router;
 use quadrille::prelude::*;
 use schemas::{
     CancellationRefused, Country, OrderCancellationRequested, OrderDelivered, OrderPrepared,
