@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use quadrille::{DomainEvent, store::RecordedEvent};
 use schemas::{
-    BilledOrder, CancellationReason, FailureReason, OrderCancelled, OrderConcluded, OrderCreated, OrderDelivered,
-    OrderFailed, OrderPrepared, PaymentRefunded, StockReleased,
+    BilledOrder, CancellationReason, FailureReason, OrderCancelled, OrderConcluded, OrderCreated,
+    OrderDelivered, OrderFailed, OrderPrepared, PaymentRefunded, StockReleased,
 };
 use serde::Serialize;
 
@@ -24,8 +24,14 @@ pub(crate) enum End {
 }
 
 impl End {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Concluded, Self::Declined, Self::OutOfStock, Self::NotDeliverable, Self::Cancelled, Self::Expired];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Concluded,
+        Self::Declined,
+        Self::OutOfStock,
+        Self::NotDeliverable,
+        Self::Cancelled,
+        Self::Expired,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -87,10 +93,12 @@ impl Audit {
                 FailureReason::OutOfStock => End::OutOfStock,
                 FailureReason::NotDeliverable => End::NotDeliverable,
             }),
-            OrderCancelled::TYPE => facts.ends.push(match payload::<OrderCancelled>(event)?.reason {
-                CancellationReason::Customer => End::Cancelled,
-                CancellationReason::Expired => End::Expired,
-            }),
+            OrderCancelled::TYPE => {
+                facts.ends.push(match payload::<OrderCancelled>(event)?.reason {
+                    CancellationReason::Customer => End::Cancelled,
+                    CancellationReason::Expired => End::Expired,
+                })
+            }
             BilledOrder::TYPE => {
                 facts.billed += 1;
                 facts.billed_minor += payload::<BilledOrder>(event)?.amount.minor();
@@ -134,19 +142,30 @@ impl Audit {
     /// The laws, each with an order or a sum that breaks it.
     pub(crate) fn laws(&self, books: &Books) -> Vec<Law> {
         let sum = |of: fn(&Facts) -> u64| self.orders.values().map(of).sum::<u64>();
-        let concluded: u64 = self.orders.values().filter(|f| f.is_concluded()).map(|f| f.total).sum();
+        let concluded: u64 =
+            self.orders.values().filter(|f| f.is_concluded()).map(|f| f.total).sum();
         let (billed, refunded) = (sum(|f| f.billed_minor), sum(|f| f.refunded_minor));
         vec![
             self.each("every_order_has_one_end", |f| f.created == 1 && f.ends.len() == 1),
             Law::of(
                 "money_kept_is_the_total_of_concluded_orders",
                 books.captured.checked_sub(books.refunded) == Some(concluded),
-                || format!("captured {} − refunded {} ≠ concluded {concluded}", books.captured, books.refunded),
+                || {
+                    format!(
+                        "captured {} − refunded {} ≠ concluded {concluded}",
+                        books.captured, books.refunded
+                    )
+                },
             ),
             Law::of(
                 "accounts_agree_with_what_was_stated",
                 (books.captured, books.refunded) == (billed, refunded),
-                || format!("accounts say {}/{}, events {billed}/{refunded}", books.captured, books.refunded),
+                || {
+                    format!(
+                        "accounts say {}/{}, events {billed}/{refunded}",
+                        books.captured, books.refunded
+                    )
+                },
             ),
             Law::of(
                 "stock_is_available_or_shipped_and_none_is_reserved",
@@ -157,7 +176,8 @@ impl Audit {
             ),
             self.each("concluded_is_charged_once_and_shipped_once", |f| {
                 !f.is_concluded()
-                    || (f.billed, f.refunded, f.prepared, f.released, f.delivered) == (1, 0, 1, 0, 1)
+                    || (f.billed, f.refunded, f.prepared, f.released, f.delivered)
+                        == (1, 0, 1, 0, 1)
                         && f.billed_minor == f.total
             }),
             self.each("not_concluded_is_not_charged_reserved_or_shipped", |f| {
@@ -200,5 +220,6 @@ impl Law {
 }
 
 fn payload<E: DomainEvent>(event: &RecordedEvent) -> Result<E> {
-    serde_json::from_slice(&event.payload).with_context(|| format!("{} {} cannot be read", event.event_type, event.id))
+    serde_json::from_slice(&event.payload)
+        .with_context(|| format!("{} {} cannot be read", event.event_type, event.id))
 }

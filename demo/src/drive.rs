@@ -50,17 +50,25 @@ pub(crate) async fn prepare(stage: &Stage, script: &Script) -> Result<()> {
 }
 
 /// Places all orders; some customers change their minds a moment later.
-pub(crate) async fn place_all(orders: &Client<Orders>, script: &Script, placed: impl Fn(u64)) -> Result<()> {
+pub(crate) async fn place_all(
+    orders: &Client<Orders>,
+    script: &Script,
+    placed: impl Fn(u64),
+) -> Result<()> {
     let (placed, count) = (&placed, &AtomicU64::new(0));
     stream::iter(0..script.sagas)
         .map(|n| async move {
             let placement = script.placement(n)?;
             let (order, regret) = (placement.order.clone(), placement.cancelled_after);
-            place(orders, script, n, placement).await.with_context(|| format!("cannot place {order}"))?;
+            place(orders, script, n, placement)
+                .await
+                .with_context(|| format!("cannot place {order}"))?;
             placed(1 + count.fetch_add(1, Ordering::Relaxed));
             if let Some(after) = regret {
                 tokio::time::sleep(after).await;
-                cancel(orders, script, n, &order).await.with_context(|| format!("cannot cancel {order}"))?;
+                cancel(orders, script, n, &order)
+                    .await
+                    .with_context(|| format!("cannot cancel {order}"))?;
             }
             anyhow::Ok(())
         })
@@ -69,7 +77,12 @@ pub(crate) async fn place_all(orders: &Client<Orders>, script: &Script, placed: 
         .await
 }
 
-async fn place(orders: &Client<Orders>, script: &Script, n: u64, placement: Placement) -> Result<()> {
+async fn place(
+    orders: &Client<Orders>,
+    script: &Script,
+    n: u64,
+    placement: Placement,
+) -> Result<()> {
     let Placement { order, customer, account, lines, destination, .. } = placement;
     let cause = script.command(Kind::Place, n);
     let command = PlaceOrder { order: order.clone(), customer, account, lines, destination };

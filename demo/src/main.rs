@@ -8,7 +8,7 @@ mod narrator;
 mod progress;
 mod report;
 mod script;
-//mod serve;
+mod serve;
 mod stage;
 mod timeline;
 
@@ -36,7 +36,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(&args).await {
         Ok(true) => ExitCode::SUCCESS,
@@ -67,12 +68,13 @@ async fn run(args: &Args) -> Result<bool> {
 
     let audit = audit(&stage).await?;
     let laws = audit.laws(&books::read(&stage, &script).await?);
-    let figures = Figures { sagas: args.sagas, seconds, held: stage.held().await?, events: audit.events };
+    let figures =
+        Figures { sagas: args.sagas, seconds, held: stage.held().await?, events: audit.events };
     if !args.json {
         tell(&stage, &audit, &laws, &figures).await?;
     }
     if args.serve {
-        // serve::until_interrupted(&stage, args.port).await?;
+        serve::until_interrupted(&stage, args.port).await?;
     }
     let drained = stage.close().await;
     let holds = laws.iter().all(Law::holds) && audit.unfinished() == 0 && figures.held == 0;
@@ -95,7 +97,10 @@ async fn until_all_ended(stage: &Stage, args: &Args, progress: &Progress) -> Res
         tokio::time::sleep(LOOK_EVERY).await;
         let told = narrator
             .tell(|event| {
-                ended += u64::from(matches!(&*event.event_type, "ORDER_CONCLUDED" | "ORDER_FAILED" | "ORDER_CANCELLED"));
+                ended += u64::from(matches!(
+                    &*event.event_type,
+                    "ORDER_CONCLUDED" | "ORDER_FAILED" | "ORDER_CANCELLED"
+                ));
                 Ok(())
             })
             .await?;
@@ -103,7 +108,12 @@ async fn until_all_ended(stage: &Stage, args: &Args, progress: &Progress) -> Res
         if told > 0 {
             last_progress = Instant::now();
         } else if last_progress.elapsed() > Duration::from_secs(args.patience) {
-            bail!("no progress for {} s, {ended} of {} orders have ended{}", args.patience, args.sagas, why(stage).await);
+            bail!(
+                "no progress for {} s, {ended} of {} orders have ended{}",
+                args.patience,
+                args.sagas,
+                why(stage).await
+            );
         }
     }
     Ok(())
@@ -114,7 +124,11 @@ async fn until_quiet(stage: &Stage, args: &Args) -> Result<()> {
     let since = Instant::now();
     while !stage.is_quiet().await? {
         if since.elapsed() > Duration::from_secs(args.patience) {
-            bail!("all orders have ended, but the services are not quiet after {} s{}", args.patience, why(stage).await);
+            bail!(
+                "all orders have ended, but the services are not quiet after {} s{}",
+                args.patience,
+                why(stage).await
+            );
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -150,7 +164,9 @@ async fn tell(stage: &Stage, audit: &Audit, laws: &[Law], figures: &Figures) -> 
         narrator
             .tell(|event| {
                 let key = event.published.as_ref().map(|published| &*published.key);
-                if let Some(order) = key.and_then(|key| examples.values().find(|order| *order == key)) {
+                if let Some(order) =
+                    key.and_then(|key| examples.values().find(|order| *order == key))
+                {
                     timelines.entry(order).or_default().note(service, event);
                 }
                 Ok(())
@@ -177,16 +193,21 @@ impl Folder {
     fn open(data: Option<&Path>) -> Result<Self> {
         let (path, temporary) = match data {
             Some(path) => (path.to_owned(), false),
-            None => (std::env::temp_dir().join(format!("quadrille-demo-{}", std::process::id())), true),
+            None => {
+                (std::env::temp_dir().join(format!("quadrille-demo-{}", std::process::id())), true)
+            }
         };
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make the folder {}", path.display()))?;
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
         Ok(Self { path, temporary })
     }
 
     /// A folder belongs to one story: another seed would place its orders among those of the first.
     fn check_story(&self, script: &Script) -> Result<()> {
         let file = self.path.join("story.json");
-        let story = serde_json::json!({ "seed": script.seed, "sagas": script.sagas, "skus": script.skus }).to_string();
+        let story =
+            serde_json::json!({ "seed": script.seed, "sagas": script.sagas, "skus": script.skus })
+                .to_string();
         match std::fs::read_to_string(&file) {
             Ok(found) if found == story => Ok(()),
             Ok(found) => bail!(
@@ -197,7 +218,8 @@ impl Folder {
                 // Written whole or not at all: the demo may be killed at any moment.
                 let draft = self.path.join("story.json.new");
                 std::fs::write(&draft, &story)?;
-                std::fs::rename(&draft, &file).with_context(|| format!("cannot write {}", file.display()))
+                std::fs::rename(&draft, &file)
+                    .with_context(|| format!("cannot write {}", file.display()))
             }
         }
     }

@@ -24,7 +24,10 @@ impl Narrator {
     }
 
     /// Tells every event that is new since the last call, each lane's in order. Returns how many.
-    pub(crate) async fn tell(&mut self, mut listen: impl FnMut(&RecordedEvent) -> Result<()>) -> Result<u64> {
+    pub(crate) async fn tell(
+        &mut self,
+        mut listen: impl FnMut(&RecordedEvent) -> Result<()>,
+    ) -> Result<u64> {
         let mut told = 0;
         for (lane, head) in (0u32..).map(Lane).zip(self.store.lane_heads().await?) {
             let read = self.read.entry(lane).or_insert(0);

@@ -39,7 +39,11 @@ impl Progress {
         let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if last.elapsed() >= LINE_EVERY {
             *last = Instant::now();
-            crate::say(&format!("placed {}, ended {count} of {}", self.placed.position(), self.ended.length().unwrap_or(0)));
+            crate::say(&format!(
+                "placed {}, ended {count} of {}",
+                self.placed.position(),
+                self.ended.length().unwrap_or(0)
+            ));
         }
     }
 

@@ -66,9 +66,12 @@ pub(crate) fn speed(figures: &Figures) -> String {
 /// All figures as one JSON object.
 pub(crate) fn json(audit: &Audit, laws: &[Law], figures: &Figures) -> Value {
     let ends = audit.ends();
-    let ends: Map<String, Value> =
-        End::ALL.iter().map(|end| (end.name().to_owned(), json!(ends.get(end).copied().unwrap_or(0)))).collect();
-    let laws: Map<String, Value> = laws.iter().map(|law| (law.name.to_owned(), json!(law.holds()))).collect();
+    let ends: Map<String, Value> = End::ALL
+        .iter()
+        .map(|end| (end.name().to_owned(), json!(ends.get(end).copied().unwrap_or(0))))
+        .collect();
+    let laws: Map<String, Value> =
+        laws.iter().map(|law| (law.name.to_owned(), json!(law.holds()))).collect();
     json!({
         "sagas": figures.sagas,
         "ends": ends,

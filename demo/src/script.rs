@@ -41,13 +41,22 @@ pub(crate) struct Script {
 impl Script {
     /// Order `n`.
     pub(crate) fn placement(&self, n: u64) -> Result<Placement> {
-        let mut rng = StdRng::seed_from_u64(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(n));
+        let mut rng =
+            StdRng::seed_from_u64(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(n));
         let mut below = |bound: u64| rng.next_u64() % bound;
         // Of a hundred orders, about five each go wrong in each way, and eight are cancelled. The first
         // hundred hold one of each kind for certain, however short the story is.
         let kind = if n < 10 { n * 10 } else { below(100) };
-        let account = if (80..85).contains(&kind) { POOR_ACCOUNT.to_owned() } else { format!("account-{}", below(ACCOUNTS)) };
-        let first = if (85..90).contains(&kind) { NEVER_IN_STOCK.to_owned() } else { format!("sku-{}", below(self.skus)) };
+        let account = if (80..85).contains(&kind) {
+            POOR_ACCOUNT.to_owned()
+        } else {
+            format!("account-{}", below(ACCOUNTS))
+        };
+        let first = if (85..90).contains(&kind) {
+            NEVER_IN_STOCK.to_owned()
+        } else {
+            format!("sku-{}", below(self.skus))
+        };
         let mut lines = vec![line(&first, 1 + below(3), 100 + below(5_000))?];
         if below(4) == 0 {
             lines.push(line(&format!("sku-{}", below(self.skus)), 1, 100 + below(900))?);

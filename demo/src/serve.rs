@@ -34,9 +34,9 @@ async fn serve(
     port: u16,
     router: Router,
 ) -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .await
-        .with_context(|| format!("cannot listen on port {port}; choose others with --port, or --port 0"))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(|| {
+        format!("cannot listen on port {port}; choose others with --port, or --port 0")
+    })?;
     let address = listener.local_addr()?;
     servers.spawn(async move { axum::serve(listener, router).await });
     Ok(address)

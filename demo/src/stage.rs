@@ -31,7 +31,10 @@ pub(crate) struct Stage {
 impl Stage {
     /// Opens the four stores in `folder` and starts the services.
     pub(crate) async fn open(folder: &Path) -> Result<Self> {
-        let log = Arc::new(MemoryLog::new(MemoryLogOptions { trim_beyond: Some(RECORDS_KEPT), ..MemoryLogOptions::default() }));
+        let log = Arc::new(MemoryLog::new(MemoryLogOptions {
+            trim_beyond: Some(RECORDS_KEPT),
+            ..MemoryLogOptions::default()
+        }));
         let mut stores = vec![];
         let stage = Self {
             orders: start(Orders, folder, &log, &mut stores).await?,
@@ -69,7 +72,9 @@ impl Stage {
         ];
         healths
             .into_iter()
-            .flat_map(|(name, health)| health.reasons.into_iter().map(move |reason| format!("{name}: {reason}")))
+            .flat_map(|(name, health)| {
+                health.reasons.into_iter().map(move |reason| format!("{name}: {reason}"))
+            })
             .collect()
     }
 
@@ -132,7 +137,9 @@ async fn start<S: Service>(
     stores: &mut Vec<(&'static str, Arc<dyn EventStore>)>,
 ) -> Result<Running<S>> {
     let file = folder.join(format!("{}.db", S::NAME));
-    let store = SqliteStore::open(&file).await.with_context(|| format!("cannot open {}", file.display()))?;
+    let store = SqliteStore::open(&file)
+        .await
+        .with_context(|| format!("cannot open {}", file.display()))?;
     let store: Arc<dyn EventStore> = Arc::new(store);
     stores.push((S::NAME, store.clone()));
     Engine::new(service, store, log.clone(), config())

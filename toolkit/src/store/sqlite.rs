@@ -24,7 +24,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use self::connections::Connections;
 use super::{
     Append, AppendError, Appended, Claim, Claimed, EventStore, Floor, Gap, HeldMessage, HeldState,
-    Lease, RecordedEvent, Registered, Registration, StoreError, StreamRead, StreamSlice,
+    Lease, Position, RecordedEvent, Registered, Registration, StoreError, StreamRead, StreamSlice,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SourceLane},
@@ -112,6 +112,10 @@ impl EventStore for SqliteStore {
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>, StoreError> {
         claim::run(&self.writer, claim).await
+    }
+
+    async fn positions(&self) -> Result<Vec<(SourceLane, Position)>, StoreError> {
+        claim::positions(&self.readers).await
     }
 
     async fn held(

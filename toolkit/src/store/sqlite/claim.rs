@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::{Row as _, sqlite::SqliteConnection};
+use sqlx::{
+    Row as _,
+    sqlite::{SqliteConnection, SqliteRow},
+};
 use uuid::Uuid;
 
 use super::{
@@ -57,9 +60,17 @@ async fn one(
         .fetch_one(&mut *connection)
         .await
         .map_err(store_error)?;
+    let position = position(lane, &row)?;
+    let epoch = unsigned(row.try_get(0).map_err(store_error)?);
+    let held = held::heads(connection, lane, claim.held_max).await?;
+    Ok(Claimed::Owned { epoch, position, held })
+}
+
+/// A position from the columns `last_seq`, `last_id`, `next_offset`, `start`, which follow the first.
+fn position(lane: &SourceLane, row: &SqliteRow) -> Result<Position, StoreError> {
     let id: Option<&[u8]> = row.try_get(2).map_err(store_error)?;
     let id = id.map(|id| Uuid::from_slice(id).map(EventId)).transpose();
-    let position = Position {
+    Ok(Position {
         last_seq: unsigned(row.try_get(1).map_err(store_error)?),
         last_id: id
             .map_err(|error| StoreError::Corrupt(format!("the last id of {lane}: {error}")))?,
@@ -68,10 +79,27 @@ async fn one(
             "retained" => StartAt::Retained,
             _ => StartAt::First,
         },
+    })
+}
+
+pub(super) async fn positions(
+    readers: &Connections,
+) -> Result<Vec<(SourceLane, Position)>, StoreError> {
+    let mut lent = readers.lend().await?;
+    let rows = sqlx::query(
+        "SELECT lane, last_seq, last_id, next_offset, start, topic FROM positions ORDER BY topic, lane",
+    )
+    .fetch_all(lent.connection())
+    .await
+    .map_err(store_error)?;
+    lent.give_back();
+    let one = |row: &SqliteRow| {
+        let topic: &str = row.try_get(5).map_err(store_error)?;
+        let lane = SourceLane::new(topic, Lane(row.try_get(0).map_err(store_error)?));
+        let position = position(&lane, row)?;
+        Ok((lane, position))
     };
-    let epoch = unsigned(row.try_get(0).map_err(store_error)?);
-    let held = held::heads(connection, lane, claim.held_max).await?;
-    Ok(Claimed::Owned { epoch, position, held })
+    rows.iter().map(one).collect()
 }
 
 /// The types that the lane's owners have consumed; none for a new lane.
@@ -97,7 +125,7 @@ pub(super) async fn gaps(readers: &Connections, max: usize) -> Result<Vec<Gap>, 
     .await
     .map_err(store_error)?;
     lent.give_back();
-    let gap = |row: &sqlx::sqlite::SqliteRow| {
+    let gap = |row: &SqliteRow| {
         Ok(Gap {
             source: SourceLane::new(row.try_get::<&str, _>(0)?, Lane(row.try_get(1)?)),
             from: unsigned(row.try_get(2)?),
