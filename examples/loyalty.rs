@@ -1,7 +1,7 @@
 //! A fifth service: it grants points for each concluded order. `points.rs` keeps the accounts.
 use examples::points::Grant;
-use examples::{OrderConcluded, OrderId};
 use quadrille::{choreography::Choreography, prelude::*};
+use schemas::{OrderConcluded, OrderId};
 
 #[derive(Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema, DomainEvent)]
 #[event(type = "POINTS_GRANTED", key = order, source = "loyalty")]

@@ -1,9 +1,8 @@
 //! A customer's points: an aggregate, its one fact and its one command.
 
 use quadrille::prelude::*;
+use schemas::CustomerId;
 use serde::{Deserialize, Serialize};
-
-use crate::CustomerId;
 
 /// How many points a customer has.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use clap::Parser;
 )]
 pub(crate) struct Args {
     /// How many orders to place.
-    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=5_000_000))]
+    #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=5_000_000))]
     pub(crate) sagas: u64,
 
     /// The story's seed: the same seed places the same orders.

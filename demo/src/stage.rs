@@ -123,6 +123,8 @@ impl Stage {
 fn config() -> Config {
     let mut config = Config::new("demo");
     config.lanes = LANES;
+    // One process has the files: after a kill, the next one is this one again.
+    config.instance = Some("demo".to_owned());
     config
 }
 
