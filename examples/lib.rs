@@ -1,1 +1,3 @@
 //! Small services to read and copy: run one with `cargo run --example NAME`.
+
+pub mod points;

@@ -49,6 +49,10 @@ pub struct Config {
     pub sources: Option<Vec<String>>,
     /// Where a source that was never read before is started (P3).
     pub start: StartAt,
+    /// A name that this instance keeps over restarts, and that no other has at the same time (a pod of a
+    /// stateful set). It then takes its own leases back at once, instead of waiting for them to expire.
+    /// `None` takes a random one. A name that two instances share costs time, never safety: epochs fence.
+    pub instance: Option<String>,
     /// Bounds.
     pub limits: Limits,
     /// How failed messages are tried again.
@@ -65,6 +69,7 @@ impl Config {
             shards: 1,
             sources: None,
             start: StartAt::First,
+            instance: None,
             limits: Limits::default(),
             retry: RetryPolicy::default(),
         }
@@ -209,7 +214,8 @@ impl<S: Service> Engine<S> {
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..shards).map(|_| mpsc::channel(self.config.limits.relay_fresh_max.max(1))).unzip();
         self.runtime.spawner.spawn("fan", Box::pin(fan_out(fan, senders)));
-        let holder = self.runtime.new_uuid().to_string();
+        let holder =
+            self.config.instance.clone().unwrap_or_else(|| self.runtime.new_uuid().to_string());
         let relay = |(shard, fresh): (u32, mpsc::Receiver<_>)| Relay {
             shard,
             lanes: (0..self.config.lanes).filter(|lane| lane % shards == shard).map(Lane).collect(),
