@@ -1,1 +1,4 @@
-//! To come.
+//! The conformance suites for stores and logs, and the helpers that tests share.
+
+pub mod faulty_log;
+pub mod log_conformance;
