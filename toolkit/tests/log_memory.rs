@@ -298,7 +298,7 @@ async fn retention_keeps_the_newest_and_the_last_record() {
 
 #[tokio::test]
 async fn trimming_waits_for_every_group() {
-    let options = MemoryLogOptions { trim_beyond: Some(2), ..Default::default() };
+    let options = MemoryLogOptions { trim_beyond: Some(1), ..Default::default() };
     let log = log_with(options, 1).await;
     let mut fast = reader(&log, "fast").await;
     let slow = log.subscribe("slow", &[topic()]).await.unwrap();

@@ -1,6 +1,6 @@
 //! What every [`EventLog`] must do, as tests.
 //!
-//! ```ignore
+//! ```text
 //! async fn fresh() -> MyLogUnderTest { … }
 //! quadrille::log_conformance!(fresh);
 //! ```
