@@ -29,7 +29,7 @@ impl LogUnderTest for Under {
     }
 
     async fn produce_raw(&self, topic: &str, record: NewRecord) -> bool {
-        self.cluster.produce(topic, record).await;
+        self.cluster.produce(topic, vec![record]).await;
         true
     }
 
