@@ -228,6 +228,10 @@ fn the_laws_hold(world: &World, story: Story) {
     assert_eq!(stock.available + stock.shipped, STOCK, "{told:?}");
     assert_eq!(stock.reserved, 0, "nothing is reserved: {told:?}");
     assert_eq!(stock.shipped, ordered * once as u64, "shipped ⇔ concluded: {told:?}");
+    let verdicts = world.count::<OrderDelivered>()
+        + world.count::<ShipmentFailed>()
+        + world.count::<ShipmentCancelled>();
+    assert!(verdicts <= 1, "shipping says one thing: {told:?}");
     assert_eq!(world.count::<OrderDelivered>(), once, "delivered ⇔ concluded: {told:?}");
 }
 
