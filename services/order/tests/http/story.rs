@@ -78,13 +78,8 @@ async fn a_cancellation_is_answered_by_one_judge() {
     assert!(matches!((asked.status, asked.problem()), (202, _) | (409, "already-ended")));
     let verdict = shop.get("order", "/orders/o-1").await.body;
     assert_eq!(verdict["customer"], "c-1");
-    let delivered = loop {
-        let shipment = shop.get("shipping", "/shipments/o-1").await;
-        if shipment.status == 200 {
-            break shipment.body["status"] == "delivered";
-        }
-        tokio::task::yield_now().await;
-    };
+    let shipment = shop.wait_for("shipping", "/shipments/o-1", |answer| answer.status == 200).await;
+    let delivered = shipment.body["status"] == "delivered";
     let end = if delivered { "concluded" } else { "cancelled" };
     shop.wait("order", "/orders/o-1", end).await;
     shop.close().await;

@@ -96,7 +96,17 @@ impl Shop {
 
     /// Asks until the resource has this status.
     pub(crate) async fn wait(&self, service: &str, path: &str, status: &str) -> Value {
-        wait_for(self.router(service), path, |answer| answer.body["status"] == status).await.body
+        self.wait_for(service, path, |answer| answer.body["status"] == status).await.body
+    }
+
+    /// Asks until the answer is as it should be.
+    pub(crate) async fn wait_for(
+        &self,
+        service: &str,
+        path: &str,
+        good: impl Fn(&Answer) -> bool,
+    ) -> Answer {
+        wait_for(self.router(service), path, good).await
     }
 
     pub(crate) async fn close(self) {
