@@ -2,6 +2,8 @@
 
 pub mod faulty_store;
 mod given;
+mod stage;
 pub mod store_conformance;
 
 pub use given::{Decided, Events, Given, given};
+pub use stage::{Said, Stage};
