@@ -146,8 +146,9 @@ pub struct Doubt {
 ///
 /// # Contract
 /// * *Order.* The records of a partition have increasing offsets, and every reader sees that order.
-/// * *Read committed.* Readers never see a record of an open or aborted transaction, and see those of
-///   a committed one all or not at all. They read up to the last stable offset.
+/// * *Read committed.* Readers never see a record of an open or aborted transaction, and in each
+///   partition see those of a committed one all or not at all. They read up to the last stable offset.
+///   Over several partitions it becomes visible in all, but perhaps not at the same moment.
 /// * *Fencing.* [`publisher`](Self::publisher) ends every earlier publisher of the id: its open
 ///   transaction is aborted (or finished, when its commit was decided), and it cannot write again.
 /// * *Threads.* All methods may be called from any task at the same time. None blocks its thread.
@@ -202,7 +203,10 @@ pub trait Subscription: Send + fmt::Debug {
     /// Waits for the next delivery; at most `max` records.
     async fn next(&mut self, max: usize) -> Result<Delivery, LogError>;
 
-    /// Reads the lane from this offset on; what lies before the start of the log is skipped. Ends a pause.
+    /// Reads the lane from this offset on; what lies before the start of the log is skipped. An offset
+    /// beyond the end is of another log, or of a lost tail: it begins at the start, for what comes twice
+    /// is harmless, and what is passed over is not (P3). Ends a pause. Without effect on a lane that is
+    /// not ours: it may have been taken away a moment ago.
     async fn seek(&mut self, source: &SourceLane, offset: i64) -> Result<(), LogError>;
 
     /// Brings nothing more from the lane until the next [`seek`](Self::seek).

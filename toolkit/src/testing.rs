@@ -1,7 +1,9 @@
 //! The conformance suites for stores and logs, and the helpers that tests share.
 
+pub mod faulty_log;
 pub mod faulty_store;
 mod given;
+pub mod log_conformance;
 mod stage;
 pub mod store_conformance;
 
