@@ -1,5 +1,6 @@
 //! What the tests share.
 
+mod broker;
 mod events;
 mod stock;
 mod trial;
@@ -8,6 +9,7 @@ mod upstream;
 mod view;
 mod world;
 
+pub use broker::*;
 pub use events::*;
 pub use stock::*;
 pub use trial::*;
@@ -16,10 +18,11 @@ pub use upstream::*;
 pub use world::*;
 
 pub use quadrille::{
-    engine::{ClientError, Limits, RetryPolicy},
+    engine::ClientError,
     id::{CauseId, EventId, Lane, SagaId, SourceLane},
     prelude::*,
-    store::{EventStore, HeldState, StartAt, memory::MemoryStore},
-    testing::faulty_store::{Fault, FaultyStore},
+    store::{EventStore, HeldState, StartAt},
+    log::memory::{PublishStep, StepFate},
+    testing::faulty_store::Fault,
 };
 pub use std::{sync::Arc, time::Duration};

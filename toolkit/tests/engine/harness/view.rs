@@ -7,7 +7,7 @@ use quadrille::{
     id::{EventId, Lane, LaneSeq, SourceLane, StreamId},
     log::{
         EventLog, LogRecord,
-        record::{decode, name},
+        record::{decode, header, name},
     },
     store::{EventStore, HeldMessage, HeldState, RecordedEvent, StreamRead},
 };
@@ -63,23 +63,34 @@ impl World {
     /// Number and id of each of our events in one lane of the log.
     pub async fn published(&self, lane: u32) -> Vec<(LaneSeq, EventId)> {
         let records = self.lane_of_log(lane).await;
-        let ours = |r: &&LogRecord| r.headers.iter().any(|h| h.name == name::LANE_SEQ);
+        let ours = |r: &&LogRecord| header(&r.headers, name::SOURCE) == Some(b"/quadrille/trial");
         let messages = records.iter().filter(ours).map(|record| decode(record, None).unwrap());
         messages.map(|message| (message.seq, message.id)).collect()
     }
 
-    /// Waits until the log holds exactly what the store holds, in order: nothing twice, nothing lost.
-    pub async fn level(&self) {
+    /// Waits until the last event of each lane is in the log.
+    pub async fn all_published(&self) {
         for lane in 0..self.lanes {
             until_true(&format!("lane {lane} of the log to be level with the store"), || async {
                 self.store.lane_heads().await.unwrap()[lane as usize]
                     <= self.published(lane).await.last().map_or(0, |(seq, _)| *seq)
             })
             .await;
-            let events = self.store.read_lane(Lane(lane), 0, usize::MAX).await.unwrap();
-            let stored: Vec<_> =
-                events.iter().map(|e| (e.published.as_ref().unwrap().lane_seq, e.id)).collect();
-            assert_eq!(self.published(lane).await, stored, "lane {lane}: log and store");
+        }
+    }
+
+    /// Number and id of each event in one lane of the store.
+    pub async fn in_store(&self, lane: u32) -> Vec<(LaneSeq, EventId)> {
+        let events = self.store.read_lane(Lane(lane), 0, usize::MAX).await.unwrap();
+        events.iter().map(|e| (e.published.as_ref().unwrap().lane_seq, e.id)).collect()
+    }
+
+    /// Waits until the log holds exactly what the store holds, in order: nothing twice, nothing lost.
+    pub async fn level(&self) {
+        self.all_published().await;
+        for lane in 0..self.lanes {
+            let (log, store) = (self.published(lane).await, self.in_store(lane).await);
+            assert_eq!(log, store, "lane {lane}: log and store");
         }
     }
 

@@ -3,14 +3,14 @@
 use std::{
     collections::BTreeMap,
     ops::Deref,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::{AtomicI64, Ordering}},
     time::Duration,
 };
 
 use quadrille::{
     engine::{Client, Config, Engine, RetryPolicy, Running, StartError},
     log::{EventLog, TopicSpec, memory::MemoryLog},
-    runtime::{BoxFuture, Runtime, Spawner},
+    runtime::{BoxFuture, Clock, Runtime, Spawner, Timestamp},
     store::{EventStore, memory::MemoryStore},
     testing::faulty_store::FaultyStore,
 };
@@ -24,6 +24,7 @@ pub struct World {
     pub store: Arc<FaultyStore<MemoryStore>>,
     pub script: Arc<Script>,
     pub config: Config,
+    store_clock: Arc<StoreClock>,
 }
 
 impl Deref for World {
@@ -62,8 +63,9 @@ impl World {
             let name = upstream.topic(service);
             log.ensure_topic(&TopicSpec { name, lanes, record_bytes_max: 1 << 20 }).await.unwrap();
         }
-        let store = Arc::new(FaultyStore::new(MemoryStore::default()));
-        Self { upstream, store, script: Arc::default(), config }
+        let store_clock = Arc::new(StoreClock::default());
+        let store = Arc::new(FaultyStore::new(MemoryStore::new(store_clock.clone())));
+        Self { upstream, store, script: Arc::default(), config, store_clock }
     }
 
     /// Starts an instance.
@@ -80,6 +82,11 @@ impl World {
     pub async fn try_start(&self, config: Config) -> Result<Instance, StartError> {
         let log: Arc<dyn EventLog> = Arc::new(self.log.clone());
         self.start_between(self.store.clone(), log, config).await
+    }
+
+    /// Whoever has a lease now and does not renew it loses it.
+    pub fn leases_expire(&self) {
+        self.store_clock.0.fetch_add(3_600_000_000, Ordering::Relaxed);
     }
 
     /// Another instance on the same data, which reads no lane, and whom no fault and no hold concerns.
@@ -133,5 +140,19 @@ struct Tasks(Mutex<Vec<JoinHandle<()>>>);
 impl Spawner for Tasks {
     fn spawn(&self, _: &'static str, task: BoxFuture<'static, ()>) {
         self.0.lock().unwrap().push(tokio::spawn(task));
+    }
+}
+
+/// The clock of the database: microseconds ahead of everyone's.
+#[derive(Debug, Default)]
+struct StoreClock(AtomicI64);
+
+impl Clock for StoreClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(Runtime::tokio().clock.now().0 + self.0.load(Ordering::Relaxed))
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
     }
 }
