@@ -20,9 +20,9 @@ pub use world::*;
 pub use quadrille::{
     engine::ClientError,
     id::{CauseId, EventId, Lane, SagaId, SourceLane},
+    log::memory::{PublishStep, StepFate},
     prelude::*,
     store::{EventStore, HeldState, StartAt},
-    log::memory::{PublishStep, StepFate},
     testing::faulty_store::Fault,
 };
 pub use std::{sync::Arc, time::Duration};

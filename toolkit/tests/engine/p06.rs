@@ -20,7 +20,11 @@ async fn p06_a_relay_goes_on_at_the_tail_after_a_crash() {
         let trial = world.start().await;
         for n in 0..5 {
             let key = format!("b-{n}");
-            let Ok(_) = trial.client.execute(&*key.clone(), Announce { key, text: String::new() }).await.unwrap();
+            let Ok(_) = trial
+                .client
+                .execute(&*key.clone(), Announce { key, text: String::new() })
+                .await
+                .unwrap();
         }
         // A different step each time.
         for _ in 0..round {

@@ -28,8 +28,12 @@ async fn p07_after_a_doubt_nothing_is_doubled_or_lost_and_the_epoch_is_new() {
             announce(&trial, 3).await;
             world.level().await;
             assert!(broker.script_is_done());
-            let epochs: Vec<u64> = broker.seen(step).iter().map(|producer| producer.epoch).collect();
-            assert!(epochs.iter().skip(1).all(|epoch| *epoch == epochs[0] + 1), "{step:?} {fate:?}: {epochs:?}");
+            let epochs: Vec<u64> =
+                broker.seen(step).iter().map(|producer| producer.epoch).collect();
+            assert!(
+                epochs.iter().skip(1).all(|epoch| *epoch == epochs[0] + 1),
+                "{step:?} {fate:?}: {epochs:?}"
+            );
         }
     }
 }
@@ -47,7 +51,11 @@ async fn p07_many_doubts_in_a_row_end_well() {
     let trial = world.start().await;
     for n in 0..200 {
         let key = format!("b-{}", n % 7);
-        let Ok(_) = trial.client.execute(&*key.clone(), Announce { key, text: n.to_string() }).await.unwrap();
+        let Ok(_) = trial
+            .client
+            .execute(&*key.clone(), Announce { key, text: n.to_string() })
+            .await
+            .unwrap();
     }
     world.level().await;
     assert!(trial.client.counters().relay_doubts > 10);
@@ -89,7 +97,11 @@ async fn p07_a_late_end_does_not_end_a_later_transaction() {
     setup.kill().await;
     world.leases_expire();
     world.log.recreate_topic(&world.topic("trial"));
-    let hook = Arc::new(LateEnd { log: world.log.clone(), lost: Mutex::default(), late: Mutex::default() });
+    let hook = Arc::new(LateEnd {
+        log: world.log.clone(),
+        lost: Mutex::default(),
+        late: Mutex::default(),
+    });
     world.log.set_publish_hook(Some(hook.clone()));
     let _trial = world.start().await;
     world.level().await;

@@ -5,7 +5,8 @@ use quadrille::log::memory::MemoryLog;
 use crate::harness::*;
 
 async fn announce(trial: &Instance, text: &str) {
-    let Ok(_) = trial.client.execute("b", Announce { key: "b".into(), text: text.into() }).await.unwrap();
+    let Ok(_) =
+        trial.client.execute("b", Announce { key: "b".into(), text: text.into() }).await.unwrap();
 }
 
 async fn halted(trial: &Instance) -> String {
@@ -17,7 +18,10 @@ async fn halted(trial: &Instance) -> String {
 
 async fn is_refused(trial: &Instance) {
     let refused = trial.client.execute("b", Announce { key: "b".into(), text: "no".into() }).await;
-    assert!(matches!(&refused, Err(ClientError::Unavailable(why)) if why.contains("halted")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(ClientError::Unavailable(why)) if why.contains("halted")),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]

@@ -52,7 +52,11 @@ async fn p09_a_holder_that_wakes_up_late_is_fenced() {
     broker.resume();
     announce(&two, 3).await;
     world.level().await;
-    assert_eq!(one.client.counters().events_published, 1, "its transaction was not its own any more");
+    assert_eq!(
+        one.client.counters().events_published,
+        1,
+        "its transaction was not its own any more"
+    );
 }
 
 /// Lanes move to fewer shards while the old holder of one of them is in the middle of a transaction.
@@ -95,5 +99,9 @@ async fn p09_an_instance_with_the_old_shards_publishes_no_more() {
     announce(&old, 10).await;
     world.level().await;
     assert_eq!(old.client.counters().events_published, published);
-    assert!(old.client.health().reasons.iter().any(|r| r.contains("3 shards")), "{:?}", old.client.health());
+    assert!(
+        old.client.health().reasons.iter().any(|r| r.contains("3 shards")),
+        "{:?}",
+        old.client.health()
+    );
 }

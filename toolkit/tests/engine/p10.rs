@@ -59,7 +59,11 @@ async fn p10_who_only_reads_is_decided_again_too() {
     world.applied().await;
     assert!(world.types("first").await.is_empty());
     assert_eq!(world.all::<Looked>("second").await[0].status, "CANCELLATION");
-    assert_eq!(world.script.calls("LOOK", "second"), 2, "else this tests nothing: it was not cached");
+    assert_eq!(
+        world.script.calls("LOOK", "second"),
+        2,
+        "else this tests nothing: it was not cached"
+    );
 }
 
 /// A refusal rests on a read as well.

@@ -100,7 +100,10 @@ async fn p12_a_stream_id_with_a_nul_is_refused_with_its_reason() {
     let dead = world.the_dead().await;
     assert!(dead.reason.contains("control character"), "{}", dead.reason);
     let refused = trial.client.execute("a\0b", TakeOne).await;
-    assert!(matches!(&refused, Err(ClientError::Rejected(why)) if why.contains("control")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(ClientError::Rejected(why)) if why.contains("control")),
+        "{refused:?}"
+    );
 }
 
 /// In a string of a payload it is data, and none of our business.
@@ -230,7 +233,8 @@ async fn p12_an_instance_that_consumes_less_is_refused_the_lanes() {
     world.send(saga(1), note("o", How::Do));
     world.send(saga(1), RivalNote { key: "o".into(), text: "rival".into() });
     until_true("the other lane", || async { world.types("o").await.len() == 1 }).await;
-    let stopped = until("the lane to be refused", || async { trial.client.stopped_lanes().pop() }).await;
+    let stopped =
+        until("the lane to be refused", || async { trial.client.stopped_lanes().pop() }).await;
     assert_eq!(stopped.0, source);
     assert!(stopped.1.contains("ZZ_NEW"), "{}", stopped.1);
     assert_eq!(world.positions().await[&source], 0);

@@ -8,7 +8,8 @@ use crate::harness::*;
 async fn p15_nothing_is_published_or_answered_before_the_append_is_durable() {
     let world = World::new(1).await;
     let trial = world.start().await;
-    let Ok(_) = trial.client.execute("b", Announce { key: "b".into(), text: "0".into() }).await.unwrap();
+    let Ok(_) =
+        trial.client.execute("b", Announce { key: "b".into(), text: "0".into() }).await.unwrap();
     world.level().await;
     world.store.hold();
     let client = trial.client.clone();
@@ -32,7 +33,8 @@ async fn p15_nothing_is_published_or_answered_before_the_append_is_durable() {
 async fn p15_a_reader_of_the_log_never_sees_what_the_store_does_not_have() {
     let world = World::new(2).await;
     let trial = world.start().await;
-    for fault in [Fault::UnknownLost, Fault::Unavailable, Fault::UnknownCommitted, Fault::Conflict] {
+    for fault in [Fault::UnknownLost, Fault::Unavailable, Fault::UnknownCommitted, Fault::Conflict]
+    {
         for _ in 0..10 {
             world.store.script([fault, Fault::Pass]);
         }

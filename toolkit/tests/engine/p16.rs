@@ -29,11 +29,21 @@ async fn p16_shutdown_finishes_what_it_took_and_publishes_it() {
     let announced = world.all::<Announced>("b").await.len();
     let answers = announcing.join_all().await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), announced);
-    assert!(answers.iter().all(|answer| !matches!(answer, Err(e) if !matches!(e, ClientError::ShuttingDown))));
+    assert!(
+        answers
+            .iter()
+            .all(|answer| !matches!(answer, Err(e) if !matches!(e, ClientError::ShuttingDown)))
+    );
     // And what was not taken is taken by the next one.
     let _next = world.start().await;
     world.applied().await;
-    let noted: usize = world.positions().await.iter().filter(|(s, _)| s.topic == world.topic("up")).map(|(_, n)| *n as usize).sum();
+    let noted: usize = world
+        .positions()
+        .await
+        .iter()
+        .filter(|(s, _)| s.topic == world.topic("up"))
+        .map(|(_, n)| *n as usize)
+        .sum();
     assert_eq!(noted, 50);
     world.level().await;
 }
@@ -63,7 +73,7 @@ async fn p16_shutdown_keeps_its_time() {
     let world = World::new(1).await;
     let broker = Broker::of(&world);
     let trial = world.start().await;
-    broker.script([(PublishStep::Commit, StepFate::LoseRequest); 1_000_000]);
+    broker.script(std::iter::repeat_n((PublishStep::Commit, StepFate::LoseRequest), 1_000_000));
     world.send(saga(1), note(0));
     world.applied().await;
     let asked = Instant::now();

@@ -44,7 +44,11 @@ async fn p17_an_unknown_outcome_of_a_batch_of_messages_is_looked_up() {
         assert_eq!(world.stored().await.len(), 10, "{fault:?}");
         assert!(world.store.appends() > 1, "else this tests nothing");
         for n in 0..10 {
-            assert_eq!(world.script.calls("NOTE", &format!("o-{n}")), 1, "{fault:?}: not decided again");
+            assert_eq!(
+                world.script.calls("NOTE", &format!("o-{n}")),
+                1,
+                "{fault:?}: not decided again"
+            );
         }
         world.level().await;
         assert_eq!(trial.client.counters().messages_applied, 10);
@@ -67,9 +71,15 @@ async fn p17_a_repeated_command_gets_the_first_answer() {
 async fn p17_a_repeated_command_gets_its_first_refusal() {
     let world = World::new(1).await;
     let trial = world.start().await;
-    assert_eq!(trial.client.execute_once(cause(1), "sku", TakeOne).await.unwrap(), Err(NothingLeft));
+    assert_eq!(
+        trial.client.execute_once(cause(1), "sku", TakeOne).await.unwrap(),
+        Err(NothingLeft)
+    );
     let Ok(_) = trial.client.execute("sku", Fill(1)).await.unwrap();
-    assert_eq!(trial.client.execute_once(cause(1), "sku", TakeOne).await.unwrap(), Err(NothingLeft));
+    assert_eq!(
+        trial.client.execute_once(cause(1), "sku", TakeOne).await.unwrap(),
+        Err(NothingLeft)
+    );
     trial.client.execute_once(cause(2), "sku", TakeOne).await.unwrap().unwrap();
 }
 
@@ -95,7 +105,8 @@ async fn p17_a_command_that_another_instance_has_done_is_answered_by_its_answer(
     let (one, two) = (world.start().await, world.beside().await);
     world.store.hold();
     let client = one.client.clone();
-    let late = tokio::spawn(async move { client.execute_once(cause(1), "b", announce("one")).await });
+    let late =
+        tokio::spawn(async move { client.execute_once(cause(1), "b", announce("one")).await });
     until_true("the append", || async { world.store.held_up() == 1 }).await;
     let first = two.client.execute_once(cause(1), "b", announce("one")).await.unwrap().unwrap();
     world.store.resume();
@@ -107,16 +118,19 @@ async fn p17_a_command_that_another_instance_has_done_is_answered_by_its_answer(
 #[tokio::test]
 async fn p17_a_command_repeated_after_a_crash_gets_the_first_answer() {
     let world = World::new(1).await;
-    let first = world.start_with(|config| config.limits.backoff_first = Duration::from_secs(600)).await;
+    let first =
+        world.start_with(|config| config.limits.backoff_first = Duration::from_secs(600)).await;
     world.store.script([Fault::UnknownCommitted]);
     let client = first.client.clone();
-    let asked = tokio::spawn(async move { client.execute_once(cause(1), "b", announce("one")).await });
+    let asked =
+        tokio::spawn(async move { client.execute_once(cause(1), "b", announce("one")).await });
     until_true("the commit", || async { !world.stored().await.is_empty() }).await;
     assert!(!asked.is_finished());
     first.kill().await;
     assert!(asked.await.unwrap().is_err());
     let second = world.start().await;
-    let receipt = second.client.execute_once(cause(1), "b", announce("one")).await.unwrap().unwrap();
+    let receipt =
+        second.client.execute_once(cause(1), "b", announce("one")).await.unwrap().unwrap();
     assert_eq!((receipt.version, receipt.saga), (1, world.stored().await[0].saga));
     assert_eq!(texts(&world).await, ["one"]);
 }
