@@ -4,14 +4,15 @@
 //! bound could say that an event is missing; that it is there twice, the compiler reports only as
 //! "type annotations needed".)
 
+pub use crate::list::slots::{CommandSlots, Differs, Empty, Pair};
 pub use crate::list::{
-    AcceptedBy, CommandList, DeclaredIn, EventList, FactList, FactOf, HandlerList, Permitted,
-    StepList, StepNames, Within,
+    AcceptedBy, ChangeOf, CommandList, DeclaredIn, EventList, FactList, FactOf, HandlerList,
+    Permitted, StepList, StepNames, Within,
 };
 pub use schemars;
 
 use crate::{
-    event::DomainEvent,
+    event::{DomainEvent, Visibility},
     handler::{EventHandler, Undo},
     list::names,
     service::Service,
@@ -21,6 +22,19 @@ use crate::{
 #[must_use]
 pub const fn handled<S: Service, E: DomainEvent>() -> usize {
     names::count(<S::Handles as EventList>::TYPES, E::TYPE)
+}
+
+/// Whether `E` is the first event that the service handles: what concerns the whole service is said there.
+#[must_use]
+pub const fn handled_first<S: Service, E: DomainEvent>() -> bool {
+    let handles = <S::Handles as EventList>::TYPES;
+    !handles.is_empty() && names::count(&[handles[0]], E::TYPE) == 1
+}
+
+/// Whether the event goes to the log.
+#[must_use]
+pub const fn is_public<E: DomainEvent>() -> bool {
+    <E::Visibility as Visibility>::PUBLIC
 }
 
 /// Whether the service lists the step `E` as compensatable.

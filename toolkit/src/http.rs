@@ -1,1 +1,56 @@
-//! To come.
+//! What a service's HTTP interface needs besides its own routes.
+//!
+//! * [`interface`] completes a service's routes: `/livez`, `/readyz`, a limit for bodies, a span for each
+//!   request, and a problem document for every path and method that does not exist.
+//! * [`Json`] and [`Path`] read what a request brings, and say clearly what is wrong with it.
+//! * [`Problem`] is the one shape of every error: RFC 9457, `application/problem+json`.
+//!
+//! | what is wrong | status |
+//! |---|---|
+//! | not JSON, a path that is no id | 400 |
+//! | unknown path · wrong method | 404 · 405 |
+//! | a body above [`BODY_BYTES_MAX`] · not `application/json` | 413 · 415 |
+//! | JSON of the wrong shape, a value out of range | 422 |
+//! | refused by the business | the service's choice, 409 or 422 as a rule |
+//! | too busy, shutting down, the store away | 503, try again |
+
+mod extract;
+mod health;
+mod problem;
+mod trace;
+
+use axum::{Router, extract::DefaultBodyLimit, routing::get};
+pub use extract::{Json, Path};
+pub use problem::Problem;
+
+use crate::{
+    engine::{Client, Health},
+    service::Service,
+};
+
+/// The largest body of a request, in bytes.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Completes the routes of a service.
+pub fn interface<S: Service>(routes: Router, client: Client<S>) -> Router {
+    complete(routes, S::NAME, move || client.health())
+}
+
+fn complete(
+    routes: Router,
+    service: &'static str,
+    health: impl Fn() -> Health + Clone + Send + Sync + 'static,
+) -> Router {
+    routes
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(move || async move { health::readyz(health()) }))
+        .fallback(problem::unknown_path)
+        .method_not_allowed_fallback(problem::wrong_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(axum::middleware::from_fn(move |request, next| {
+            trace::traced(service, request, next)
+        }))
+}
+
+#[cfg(test)]
+mod tests;

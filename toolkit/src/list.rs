@@ -4,6 +4,7 @@
 //! stand beside the others without overlap.
 
 pub(crate) mod names;
+pub(crate) mod slots;
 
 use crate::{
     aggregate::{Aggregate, Apply, Command},
@@ -107,7 +108,9 @@ pub trait StepNames {
 /// One step of [`StepNames`].
 #[doc(hidden)]
 pub trait StepName {
+    /// The type name of its event.
     const STEP: &'static str;
+    /// The same when it can be undone, else empty.
     const COMPENSATABLE: &'static str = "";
 }
 impl<E: DomainEvent> StepName for Compensatable<E> {
@@ -141,7 +144,7 @@ pub trait FactList<A>: EventList {
     message = "`{Self}` is not a list of commands",
     note = "write a tuple: `()`, `(Place,)` with a comma, `(Place, Cancel)`"
 )]
-pub trait CommandList: Send + Sync + 'static {
+pub trait CommandList: slots::CommandSlots + Send + Sync + 'static {
     /// Describes each, in order.
     fn describe() -> Vec<CommandDescription>;
 }

@@ -223,8 +223,20 @@ impl<S: Service> fmt::Debug for HandlerSet<S> {
     }
 }
 
-/// A type's name without its path.
+/// A type's name without its path and its generic arguments.
 pub(crate) fn short_name<T>() -> &'static str {
     let name = std::any::type_name::<T>();
-    name.rsplit("::").next().unwrap_or(name)
+    let bare = name.split('<').next().unwrap_or(name);
+    bare.rsplit("::").next().unwrap_or(bare)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short_name;
+
+    #[test]
+    fn a_short_name_has_neither_path_nor_arguments() {
+        assert_eq!(short_name::<std::sync::Arc<std::string::String>>(), "Arc");
+        assert_eq!(short_name::<u8>(), "u8");
+    }
 }

@@ -1,5 +1,6 @@
 //! A small service that uses every part of the typed API compiles, and its graph says what it does.
 
+#[allow(unreachable_pub, reason = "the compile-fail cases share it")]
 #[path = "ui/parts/mod.rs"]
 mod parts;
 
@@ -32,7 +33,7 @@ struct Payment;
 
 impl Service for Payment {
     const NAME: &'static str = "payment";
-    type Commands = (Open,);
+    type Commands = (Open, Capture);
     type Handles = (OrderCreated,);
     type Steps = (Compensatable<BilledOrder>,);
 }

@@ -7,6 +7,8 @@ use syn::{
     punctuated::Punctuated, spanned::Spanned,
 };
 
+use crate::commands;
+
 const USAGE: &str = "`#[handler]` goes above `impl EventHandler<Event> for Service` or `impl Undo<Event> for Service`";
 
 pub(crate) fn expand(mut item: ItemImpl) -> Result<TokenStream> {
@@ -54,29 +56,31 @@ fn which(item: &ItemImpl) -> Result<(Kind, Type)> {
 
 fn handler_checks(item: &ItemImpl, event: &Type) -> TokenStream {
     let service = &item.self_ty;
+    let (event_text, service_text) = (text(event), text(service));
     let unlisted = format!(
-        "this handler would never run: add `{}` to `type Handles` of `{}`",
-        text(event),
-        text(service)
+        "this handler would never run: add `{event_text}` to `type Handles` of `{service_text}`"
     );
     let twice = format!(
-        "`{}` is listed twice in `type Handles` of `{}`; list it once",
-        text(event),
-        text(service)
+        "`{event_text}` is listed twice in `type Handles` of `{service_text}`; list it once"
     );
-    let counts = quote_spanned! {event.span()=>
+    let private = format!(
+        "this handler would never run: `{event_text}` is private and stays in its store; make it public with `key = field`"
+    );
+    let checks = quote_spanned! {event.span()=>
         const _: () = match ::quadrille::__private::handled::<#service, #event>() {
             0 => ::core::panic!(#unlisted),
+            1 if !::quadrille::__private::is_public::<#event>() => ::core::panic!(#private),
             1 => {}
             _ => ::core::panic!(#twice),
         };
     };
+    let commands = commands::each_once(service, event);
     let once = emits(item).map(|span| {
         quote_spanned! {span=>
             const _: () = ::quadrille::__private::assert_handler_lists::<#service, #event>();
         }
     });
-    quote! { #counts #once }
+    quote! { #checks #commands #once }
 }
 
 fn undo_checks(item: &ItemImpl, event: &Type) -> TokenStream {

@@ -1,5 +1,6 @@
 //! Derive and attribute macros of the quadrille toolkit. Use them through `quadrille`.
 
+mod commands;
 mod domain_event;
 mod handler;
 

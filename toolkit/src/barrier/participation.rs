@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     aggregate::{AggregateType, AnyState, Draft, FoldError},
+    event::DomainEvent,
     id::{SagaId, StreamId},
     runtime::Timestamp,
     store::RecordedEvent,
@@ -74,6 +75,15 @@ impl Participation {
     #[must_use]
     pub fn stated(&self) -> &[Stated] {
         &self.stated
+    }
+
+    /// The last event `E` stated under this key.
+    ///
+    /// # Errors
+    /// Its payload does not fit `E`.
+    pub fn last<E: DomainEvent>(&self) -> Result<Option<E>, serde_json::Error> {
+        let stated = self.stated.iter().rfind(|stated| stated.event_type == E::TYPE);
+        stated.map(|stated| serde_json::from_str(&stated.payload)).transpose()
     }
 
     /// Where a step stands.

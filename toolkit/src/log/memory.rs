@@ -120,6 +120,12 @@ impl EventLog for MemoryLog {
         Ok(())
     }
 
+    async fn lanes_of(&self, topic: &str) -> Result<u32, LogError> {
+        let state = self.lock();
+        let topic = state.broker.topic(topic).ok_or_else(|| no_topic(topic))?;
+        Ok(u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX))
+    }
+
     async fn publisher(
         &self,
         transactional_id: &str,
@@ -145,6 +151,7 @@ impl EventLog for MemoryLog {
         Ok(Backwards {
             records,
             from_start: newest_first.next().is_none(),
+            start_offset: partition.start(),
             end_offset: partition.end(),
             stable: partition.last_stable() == partition.end(),
             topic_id: self.topic_id(topic.id),

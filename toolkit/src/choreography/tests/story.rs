@@ -115,13 +115,25 @@ impl Service for Shipping {
 }
 reacts!(Shipping: BilledOrder => (OrderDelivered, ShipmentFailed));
 
-/// Takes others' names, and waits for what never comes.
+/// States what is others', and waits for what never comes.
 pub(super) struct Careless;
 impl Service for Careless {
     const NAME: &'static str = "an \"end\"";
-    type Commands = (Place, Place);
-    type Handles = (Rumour, Placed);
-    type Steps = ();
+    type Commands = (Place,);
+    type Handles = (Rumour,);
+    type Steps = (Compensatable<ShipmentFailed>,);
 }
 reacts!(Careless: Rumour => (ShipmentFailed));
-reacts!(Careless: Placed => ());
+#[handler]
+impl Undo<ShipmentFailed> for Careless {
+    type Because = (Placed,);
+    type Emits = ();
+    async fn undo(
+        &self,
+        _: &ShipmentFailed,
+        _: &Cause,
+        _: &mut Turn<'_, Self::Emits>,
+    ) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! The four HTTP interfaces, on loopback.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::{Context, Result};
+use axum::Router;
+use tokio::net::TcpListener;
+
+use crate::{show, stage::Stage};
+
+/// Serves until Ctrl-C.
+pub(crate) async fn until_interrupted(stage: &Stage, first_port: u16) -> Result<()> {
+    let routers = [
+        ("ORDER", order::router(stage.orders())),
+        ("PAYMENT", payment::router(stage.payments())),
+        ("INVENTORY", inventory::router(stage.stock())),
+        ("SHIPPING", shipping::router(stage.shipments())),
+    ];
+    let mut servers = tokio::task::JoinSet::new();
+    for (offset, (name, router)) in (0..).zip(routers) {
+        let port = if first_port == 0 { 0 } else { first_port + offset };
+        let address = serve(&mut servers, port, router).await?;
+        show(&format!("{name}=http://{address}"));
+    }
+    show("Ctrl-C ends");
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for Ctrl-C"),
+        Some(ended) = servers.join_next() => ended?.context("an HTTP interface has ended"),
+    }
+}
+
+async fn serve(
+    servers: &mut tokio::task::JoinSet<std::io::Result<()>>,
+    port: u16,
+    router: Router,
+) -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(|| {
+        format!("cannot listen on port {port}; choose others with --port, or --port 0")
+    })?;
+    let address = listener.local_addr()?;
+    servers.spawn(async move { axum::serve(listener, router).await });
+    Ok(address)
+}

@@ -1,0 +1,149 @@
+//! The stage: four services, each on its own SQLite file, and one log in memory between them.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use inventory::Inventory;
+use order::Orders;
+use payment::Payment;
+use quadrille::{
+    Service,
+    engine::{Client, Config, Engine, Running},
+    log::memory::{MemoryLog, MemoryLogOptions},
+    store::{EventStore, HeldState, sqlite::SqliteStore},
+};
+use shipping::Shipping;
+
+/// The partitions of each service's topic.
+const LANES: u32 = 4;
+/// Records of a partition that the log keeps after all services have applied them.
+const RECORDS_KEPT: usize = 50_000;
+const DRAIN_WITHIN: Duration = Duration::from_secs(30);
+
+pub(crate) struct Stage {
+    orders: Running<Orders>,
+    payments: Running<Payment>,
+    stock: Running<Inventory>,
+    shipments: Running<Shipping>,
+    pub(crate) stores: Vec<(&'static str, Arc<dyn EventStore>)>,
+}
+
+impl Stage {
+    /// Opens the four stores in `folder` and starts the services.
+    pub(crate) async fn open(folder: &Path) -> Result<Self> {
+        let log = Arc::new(MemoryLog::new(MemoryLogOptions {
+            trim_beyond: Some(RECORDS_KEPT),
+            ..MemoryLogOptions::default()
+        }));
+        let mut stores = vec![];
+        let stage = Self {
+            orders: start(Orders, folder, &log, &mut stores).await?,
+            payments: start(Payment, folder, &log, &mut stores).await?,
+            stock: start(Inventory, folder, &log, &mut stores).await?,
+            shipments: start(Shipping::default(), folder, &log, &mut stores).await?,
+            stores,
+        };
+        Ok(stage)
+    }
+
+    pub(crate) fn orders(&self) -> Client<Orders> {
+        self.orders.client()
+    }
+
+    pub(crate) fn payments(&self) -> Client<Payment> {
+        self.payments.client()
+    }
+
+    pub(crate) fn stock(&self) -> Client<Inventory> {
+        self.stock.client()
+    }
+
+    pub(crate) fn shipments(&self) -> Client<Shipping> {
+        self.shipments.client()
+    }
+
+    /// Why some service cannot do its work, if one cannot.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        let healths = [
+            (Orders::NAME, self.orders().health()),
+            (Payment::NAME, self.payments().health()),
+            (Inventory::NAME, self.stock().health()),
+            (Shipping::NAME, self.shipments().health()),
+        ];
+        healths
+            .into_iter()
+            .flat_map(|(name, health)| {
+                health.reasons.into_iter().map(move |reason| format!("{name}: {reason}"))
+            })
+            .collect()
+    }
+
+    /// Whether nothing is unread, parked or dead anywhere.
+    pub(crate) async fn is_quiet(&self) -> Result<bool> {
+        let mut heads = std::collections::HashMap::new();
+        for (name, store) in &self.stores {
+            for (lane, head) in (0u32..).zip(store.lane_heads().await?) {
+                heads.insert((topic(name), lane), head);
+            }
+        }
+        for (_, store) in &self.stores {
+            for (source, position) in store.positions().await? {
+                let head = heads.get(&(source.topic.to_string(), source.lane.0));
+                if head != Some(&position.last_seq) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(self.held().await? == 0)
+    }
+
+    /// How many messages are parked, waiting or dead; counted up to a thousand each.
+    pub(crate) async fn held(&self) -> Result<usize> {
+        let mut held = 0;
+        for (_, store) in &self.stores {
+            for state in [HeldState::Parked, HeldState::Waiting, HeldState::Dead] {
+                held += store.held_in(state, 1_000).await?.len();
+            }
+        }
+        Ok(held)
+    }
+
+    /// Drains all four. True when all of them finished in time.
+    pub(crate) async fn close(self) -> bool {
+        let (a, b, c, d) = tokio::join!(
+            self.orders.shutdown(DRAIN_WITHIN),
+            self.payments.shutdown(DRAIN_WITHIN),
+            self.stock.shutdown(DRAIN_WITHIN),
+            self.shipments.shutdown(DRAIN_WITHIN),
+        );
+        a && b && c && d
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new("demo");
+    config.lanes = LANES;
+    config
+}
+
+fn topic(service: &str) -> String {
+    config().topic_of(service)
+}
+
+async fn start<S: Service>(
+    service: S,
+    folder: &Path,
+    log: &Arc<MemoryLog>,
+    stores: &mut Vec<(&'static str, Arc<dyn EventStore>)>,
+) -> Result<Running<S>> {
+    let file = folder.join(format!("{}.db", S::NAME));
+    let store = SqliteStore::open(&file)
+        .await
+        .with_context(|| format!("cannot open {}", file.display()))?;
+    let store: Arc<dyn EventStore> = Arc::new(store);
+    stores.push((S::NAME, store.clone()));
+    Engine::new(service, store, log.clone(), config())
+        .start()
+        .await
+        .with_context(|| format!("cannot start {}", S::NAME))
+}

@@ -1,0 +1,111 @@
+//! Order over HTTP.
+//!
+//! * `POST /orders`: places an order. The customer chooses its id, so that asking again is safe.
+//! * `POST /orders/{id}/cancel`: asks for it to end.
+//! * `GET /orders/{id}`: where it stands.
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::{get, post},
+};
+use quadrille::{
+    engine::Client,
+    http::{Json, Path, Problem, interface},
+    id::SagaId,
+};
+use schemas::{
+    AccountId, CancellationReason, Country, CustomerId, OrderCreated, OrderId, OrderLines,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    CancelOrder, CancelRefused, Cancellation, End, Order, Orders, PlaceOrder, PlaceRefused, Status,
+};
+
+/// The service's HTTP interface.
+pub fn router(client: Client<Orders>) -> Router {
+    let routes = Router::new()
+        .route("/orders", post(place))
+        .route("/orders/{id}/cancel", post(cancel))
+        .route("/orders/{id}", get(order))
+        .with_state(client.clone());
+    interface(routes, client)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Placement {
+    order: OrderId,
+    customer: CustomerId,
+    account: AccountId,
+    lines: OrderLines,
+    destination: Country,
+}
+
+/// Accepted: the order is on its way; how it ends is to be asked for.
+#[derive(Serialize)]
+struct Accepted {
+    order: OrderId,
+    saga: SagaId,
+}
+
+async fn place(
+    State(client): State<Client<Orders>>,
+    Json(placement): Json<Placement>,
+) -> Result<impl IntoResponse, Problem> {
+    let Placement { order, customer, account, lines, destination } = placement;
+    let place = PlaceOrder { order: order.clone(), customer, account, lines, destination };
+    let receipt = client.execute(&order, place).await?.map_err(|PlaceRefused::IdTaken| {
+        Problem::conflict("id-taken", "There is an order of that id, and it is another one")
+    })?;
+    let location = [(header::LOCATION, format!("/orders/{order}"))];
+    let accepted = Accepted { order, saga: receipt.saga };
+    Ok((StatusCode::ACCEPTED, location, Json(accepted)))
+}
+
+async fn cancel(
+    State(client): State<Client<Orders>>,
+    Path(order): Path<OrderId>,
+) -> Result<impl IntoResponse, Problem> {
+    let wish = CancelOrder { reason: CancellationReason::Customer };
+    let receipt = client.execute(&order, wish).await?.map_err(not_cancelled)?;
+    Ok((StatusCode::ACCEPTED, Json(Accepted { order, saga: receipt.saga })))
+}
+
+fn not_cancelled(refusal: CancelRefused) -> Problem {
+    match refusal {
+        CancelRefused::UnknownOrder => unknown(),
+        CancelRefused::Ended(status) => {
+            Problem::conflict("already-ended", "The order has ended otherwise")
+                .detail(format!("the order is {status}"))
+        }
+    }
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("unknown-order", "Nobody has placed this order")
+}
+
+#[derive(Serialize)]
+struct OrderView {
+    status: Status,
+    #[serde(flatten)]
+    placed: OrderCreated,
+    cancellation: Option<Cancellation>,
+    end: Option<End>,
+}
+
+async fn order(
+    State(client): State<Client<Orders>>,
+    Path(id): Path<OrderId>,
+) -> Result<Json<OrderView>, Problem> {
+    let order = client.load::<Order>(&id).await?.ok_or_else(unknown)?;
+    let (Some(status), Some(placed)) = (order.status(), order.placed().cloned()) else {
+        return Err(unknown());
+    };
+    let (cancellation, end) = (order.cancellation(), order.end());
+    Ok(Json(OrderView { status, placed, cancellation, end }))
+}

@@ -1,0 +1,161 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::interrupt::{self, Interrupted};
+use crate::{check, tests, tidy, up, workspace};
+
+/// Exit code of a command that a signal ended, as shells report it for SIGINT.
+const EXIT_INTERRUPTED: u8 = 130;
+
+#[derive(Debug, Parser)]
+#[command(
+    bin_name = "cargo xtask",
+    about = "Tests on real servers, servers for work by hand, and checks of form",
+    after_help = "A change is ready when both of these pass:\n  \
+                  cargo xtask test     every test, real PostgreSQL and Kafka included\n  \
+                  cargo xtask check    format, lints, docs, dependencies, repository rules"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every test; start PostgreSQL and Kafka for those that need them
+    #[command(after_help = SERVERS_HELP)]
+    Test(TestArgs),
+    /// Start PostgreSQL and Kafka, print their addresses, and stay until Ctrl-C
+    #[command(after_help = SERVERS_HELP)]
+    Up(UpArgs),
+    /// End what `cargo xtask up` started, and wait until it is gone
+    Down(DownArgs),
+    /// Check format, lints, documentation, dependencies and the repository's own rules
+    Check,
+    /// Check the repository's own rules only: sizes, leftovers, links, named rules
+    Tidy,
+}
+
+const SERVERS_HELP: &str = "\
+Where the servers come from, first match wins:
+  1. addresses in the environment:
+       QUADRILLE_TEST_POSTGRES=postgres://user:password@host:port/postgres  (may create databases)
+       QUADRILLE_TEST_KAFKA=host:port[,host:port]
+  2. Docker, where `docker info` answers and the image is there or can be pulled
+  3. this machine: PostgreSQL (15 or newer) as installed, else its binaries from Maven;
+     Kafka from Maven, on Java 17 or newer
+
+Own servers listen on free loopback ports, keep their data in a temporary folder and are
+gone when the command ends, however it ends. Their output is in target/xtask/logs/.";
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Leave out the suites that need PostgreSQL or Kafka (the summary names them)
+    #[arg(long)]
+    pub(crate) no_servers: bool,
+    /// Run only tests whose name contains NAME
+    #[arg(long, value_name = "NAME")]
+    pub(crate) filter: Option<String>,
+    /// Run only this suite (repeatable); `--suite help` lists them
+    #[arg(long, value_name = "SUITE")]
+    pub(crate) suite: Vec<String>,
+    /// Where own servers come from
+    #[arg(long, value_enum, default_value_t = Source::Auto)]
+    pub(crate) servers: Source,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Start the servers without the four services
+    #[arg(long, required = true)]
+    pub(crate) only_servers: bool,
+    /// Keep the servers' data in DIR instead of a temporary folder (own local servers, then)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Names this set of servers, so that several can be up at once
+    #[arg(long, default_value = UP_NAME, value_parser = parse_name)]
+    pub(crate) name: String,
+    /// Where own servers come from
+    #[arg(long, value_enum, default_value_t = Source::Auto)]
+    pub(crate) servers: Source,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DownArgs {
+    /// The name that `up` was given
+    #[arg(long, default_value = UP_NAME, value_parser = parse_name)]
+    pub(crate) name: String,
+}
+
+/// The set of servers of those who do not name one.
+const UP_NAME: &str = "up";
+
+/// A name becomes part of file names.
+fn parse_name(name: &str) -> Result<String, &'static str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(is_plain) {
+        return Err("letters, digits, - and _ only");
+    }
+    Ok(name.to_owned())
+}
+
+/// Where servers that xtask starts itself come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Source {
+    /// Docker where an engine answers, else this machine
+    Auto,
+    /// Docker, or fail
+    Docker,
+    /// This machine: installed programs and Maven artifacts
+    Local,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("xtask: interrupted; all that was started is gone");
+            ExitCode::from(EXIT_INTERRUPTED)
+        }
+        Err(error) => {
+            eprintln!("xtask: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `true` when all went well, `false` when the command ran and found failures.
+fn run(command: Command) -> Result<bool> {
+    interrupt::listen()?;
+    let workspace = workspace::Workspace::load()?;
+    match command {
+        Command::Test(args) => tests::run(&workspace, &args),
+        Command::Up(args) => up::up(&workspace, &args),
+        Command::Down(args) => up::down(&workspace, &args),
+        Command::Check => check::run(&workspace),
+        Command::Tidy => tidy::run(&workspace),
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use clap::CommandFactory;
+
+    #[test]
+    fn names_cannot_leave_their_folder() {
+        assert_eq!(super::parse_name("a-1_B").as_deref(), Ok("a-1_B"));
+        assert!(super::parse_name("../a").is_err() && super::parse_name("").is_err());
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

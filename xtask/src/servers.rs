@@ -1,0 +1,252 @@
+//! Real PostgreSQL and Kafka: from the environment, from Docker, or from this machine.
+
+mod docker;
+mod kafka;
+mod machine;
+mod maven;
+mod ports;
+mod postgres;
+mod probe;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli::Source;
+use crate::process::Process;
+use crate::tempdir::TempDir;
+use crate::workspace::Workspace;
+
+pub(crate) use machine::require_compilers;
+
+/// From the start of a server to its first answer.
+const START_LIMIT: Duration = Duration::from_secs(90);
+/// A given server must answer within this time.
+const GIVEN_LIMIT: Duration = Duration::from_secs(10);
+/// A free port may be taken by someone else before the server binds it.
+const START_ATTEMPTS: u32 = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Postgres,
+    Kafka,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 2] = [Kind::Postgres, Kind::Kafka];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Postgres => "PostgreSQL",
+            Kind::Kafka => "Kafka",
+        }
+    }
+
+    /// The variable that has the server's address.
+    pub(crate) fn variable(self) -> &'static str {
+        match self {
+            Kind::Postgres => "QUADRILLE_TEST_POSTGRES",
+            Kind::Kafka => "QUADRILLE_TEST_KAFKA",
+        }
+    }
+
+    fn lower(self) -> &'static str {
+        match self {
+            Kind::Postgres => "postgres",
+            Kind::Kafka => "kafka",
+        }
+    }
+}
+
+/// A server that answers; it ends when this is dropped, unless it was given.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) kind: Kind,
+    /// What the variable holds: a URL, or bootstrap servers.
+    pub(crate) address: String,
+    /// Version and origin, for people.
+    pub(crate) origin: String,
+    process: Option<Process>,
+    /// Dropped after the process.
+    container: Option<docker::Container>,
+}
+
+impl Server {
+    fn own(kind: Kind, address: String, origin: String, process: Process) -> Self {
+        Self { kind, address, origin, process: Some(process), container: None }
+    }
+
+    /// Its process id, where the server itself is a child of ours.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        let in_container = self.container.is_some();
+        self.process.as_ref().filter(|_| !in_container).map(Process::id)
+    }
+
+    /// An error if it was ours and has ended.
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
+        self.process.as_mut().map_or(Ok(()), Process::check_alive)
+    }
+}
+
+/// Which servers are wanted, beside the kinds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// Names the folder of the servers' output.
+    pub(crate) name: &'a str,
+    /// Where own servers come from.
+    pub(crate) source: Source,
+    /// Where their data is kept, if it is.
+    pub(crate) data: Option<&'a Path>,
+}
+
+/// Where a server keeps its files.
+#[derive(Debug, Clone)]
+struct Place {
+    /// Data; kept when the user named it.
+    data: PathBuf,
+    /// Files of this run only.
+    run: PathBuf,
+    /// What was downloaded, kept for the next run.
+    cache: PathBuf,
+    /// The server's output.
+    log: PathBuf,
+}
+
+/// The servers of one command.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    running: Vec<Server>,
+    /// Dropped after the servers.
+    _run: TempDir,
+}
+
+impl Servers {
+    /// Makes servers of these kinds available and says which.
+    pub(crate) fn start(
+        workspace: &Workspace,
+        kinds: &[Kind],
+        wanted: &Wanted<'_>,
+    ) -> Result<Self> {
+        let run = TempDir::new()?;
+        let mut servers = Self { running: Vec::new(), _run: run };
+        for kind in kinds {
+            let server = servers
+                .provide(workspace, *kind, wanted)
+                .with_context(|| format!("no {}", kind.name()))?;
+            eprintln!("xtask: {} at {}", server.origin, shown(&server.address));
+            servers.running.push(server);
+        }
+        Ok(servers)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Server> {
+        self.running.iter()
+    }
+
+    /// An error if one of our own servers has ended.
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
+        self.running.iter_mut().try_for_each(Server::check_alive)
+    }
+
+    fn provide(&self, workspace: &Workspace, kind: Kind, wanted: &Wanted<'_>) -> Result<Server> {
+        let address = std::env::var(kind.variable()).ok().filter(|it| !it.is_empty());
+        if let (Some(address), None) = (address, wanted.data) {
+            return given(kind, address);
+        }
+        let place = self.place(workspace, kind, wanted)?;
+        if wanted.source != Source::Local && wanted.data.is_none() {
+            match docker::start(kind, &place) {
+                Ok(server) => return Ok(server),
+                Err(error) if wanted.source == Source::Docker || crate::interrupt::asked() => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    eprintln!("xtask: {}: not from Docker: {error}", kind.name());
+                }
+            }
+        }
+        start_local(kind, &place)
+    }
+
+    fn place(&self, workspace: &Workspace, kind: Kind, wanted: &Wanted<'_>) -> Result<Place> {
+        let run = self._run.path().join(kind.lower());
+        std::fs::create_dir_all(&run)?;
+        let data = match wanted.data {
+            Some(dir) => std::path::absolute(dir)?.join(kind.lower()),
+            None => run.join("data"),
+        };
+        let logs = workspace.own_dir(&format!("logs/{}", wanted.name))?;
+        let log = logs.join(format!("{}.log", kind.lower()));
+        match std::fs::remove_file(&log) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        Ok(Place { data, run, cache: workspace.own_dir("cache")?, log })
+    }
+}
+
+impl Drop for Servers {
+    /// Last started, first stopped.
+    fn drop(&mut self) {
+        while let Some(server) = self.running.pop() {
+            drop(server);
+        }
+    }
+}
+
+fn start_local(kind: Kind, place: &Place) -> Result<Server> {
+    let mut attempt = 1;
+    loop {
+        let started = match kind {
+            Kind::Postgres => postgres::start(place),
+            Kind::Kafka => kafka::start(place),
+        };
+        match started {
+            Err(error) if attempt < START_ATTEMPTS && port_was_taken(&error) => attempt += 1,
+            other => return other,
+        }
+    }
+}
+
+fn port_was_taken(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("Address already in use")
+}
+
+/// A server that the environment names: it must answer.
+fn given(kind: Kind, address: String) -> Result<Server> {
+    let probed = match kind {
+        Kind::Postgres => probe::postgres_at(&address, GIVEN_LIMIT),
+        Kind::Kafka => probe::kafka_at(&address, GIVEN_LIMIT),
+    };
+    let version = match probed {
+        Ok(version) => version,
+        Err(error) => bail!("{} does not answer: {error:#}", kind.variable()),
+    };
+    let origin = format!("{version}, given by {}", kind.variable());
+    Ok(Server { kind, address, origin, process: None, container: None })
+}
+
+/// An address without its password.
+fn shown(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((login, host)) => {
+            let user = login.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{host}")
+        }
+        None => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::shown;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        assert_eq!(shown("postgres://me:se@cret@h:1/db"), "postgres://me@h:1/db");
+        assert_eq!(shown("postgres://h:1/db"), "postgres://h:1/db");
+        assert_eq!(shown("h:9092,i:9092"), "h:9092,i:9092");
+    }
+}

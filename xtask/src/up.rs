@@ -1,0 +1,78 @@
+//! `up` and `down`: servers for work by hand.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cli::{DownArgs, UpArgs};
+use crate::interrupt;
+use crate::servers::{Kind, Servers, Wanted};
+use crate::workspace::Workspace;
+
+/// Servers stop within seconds, services drain within 30 s.
+const DOWN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Starts the servers, prints `KEY=value` lines, and stays until a signal.
+pub(crate) fn up(workspace: &Workspace, args: &UpArgs) -> Result<bool> {
+    let _lock = lock_for_up(workspace, &args.name)?;
+    let wanted = Wanted { name: &args.name, source: args.servers, data: args.data.as_deref() };
+    let mut servers = Servers::start(workspace, &Kind::ALL, &wanted)?;
+    for server in servers.iter() {
+        println!("{}={}", server.kind.variable(), server.address);
+        if let Some(id) = server.process_id() {
+            println!("{}_PID={id}", server.kind.variable());
+        }
+    }
+    std::io::stdout().flush()?;
+    eprintln!("xtask: up; Ctrl-C or `cargo xtask down` ends it");
+    while interrupt::pause().is_ok() {
+        servers.check_alive()?;
+    }
+    drop(servers);
+    eprintln!("xtask: down");
+    Ok(true)
+}
+
+/// Ends the running `up` of this repository, if there is one.
+pub(crate) fn down(workspace: &Workspace, args: &DownArgs) -> Result<bool> {
+    let mut file = open_lock(workspace, &args.name)?;
+    if file.try_lock().is_ok() {
+        eprintln!("xtask: nothing is up");
+        return Ok(true);
+    }
+    let mut id = String::new();
+    file.read_to_string(&mut id)?;
+    let id = id.trim().parse().context("`up` is just starting; try again")?;
+    kill(Pid::from_raw(id), Signal::SIGTERM).context("cannot signal `up`")?;
+    interrupt::wait_for(DOWN_LIMIT, || Ok(()), || Ok(file.try_lock()?))
+        .context("`up` does not end")?;
+    eprintln!("xtask: down");
+    Ok(true)
+}
+
+/// A lock that lives as long as its process, however that ends: a left-over file is
+/// never mistaken for a running `up`.
+fn lock_for_up(workspace: &Workspace, name: &str) -> Result<File> {
+    let mut file = open_lock(workspace, name)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => bail!("already up; `cargo xtask down` ends it"),
+        Err(TryLockError::Error(error)) => return Err(error).context("cannot lock"),
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "{}", std::process::id())?;
+    Ok(file)
+}
+
+fn open_lock(workspace: &Workspace, name: &str) -> Result<File> {
+    let path: PathBuf = workspace.own_dir("run")?.join(format!("{name}.pid"));
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(&path).with_context(|| format!("cannot open {}", path.display()))
+}
