@@ -102,3 +102,21 @@ async fn p02_lanes_move_between_two_instances_without_loss_or_repetition() {
     }
     world.level().await;
 }
+
+/// Put out of the group and let in again while its append is under way, by a group that gives it the same
+/// lanes: the append is void, the lanes are not.
+#[tokio::test]
+async fn p02_a_lane_that_was_claimed_anew_survives_an_append_from_before() {
+    let world = World::with(1, |config| config.limits.lease_ttl = Duration::from_secs(600)).await;
+    let trial = world.start().await;
+    world.store.hold();
+    let sent = world.send(saga(1), Note { key: "o".into(), text: "one".into(), how: How::Do });
+    until_true("the append", || async { world.store.held_up() == 1 }).await;
+    world.log.expel_members("t.trial");
+    until_true("the new claim", || async { world.script.calls("NOTE", "o") == 2 }).await;
+    world.store.resume();
+    world.applied().await;
+    assert_eq!(world.types("o").await, ["NOTED"]);
+    assert_eq!(world.positions().await[&sent.source], 1);
+    assert!(trial.client.health().ready);
+}

@@ -33,7 +33,8 @@ async fn p06_a_relay_goes_on_at_the_tail_after_a_crash() {
         trial.kill().await;
         world.leases_expire();
     }
-    let _trial = world.start().await;
+    let trial = world.start().await;
+    announce(&trial, 1).await;
     world.level().await;
     let epochs = broker.seen(PublishStep::Begin).last().unwrap().epoch;
     assert!(epochs >= 12, "every start takes a new epoch: {epochs}");

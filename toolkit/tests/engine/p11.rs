@@ -138,3 +138,49 @@ async fn p11_a_lane_with_too_many_held_keys_waits_and_loses_nothing() {
         assert_eq!(texts(&world, &format!("o-{n}")).await, ["0"]);
     }
 }
+
+/// More keys are held than the lane may hold: what was on its way counts too. A new owner knows them all.
+#[tokio::test]
+async fn p11_a_new_owner_knows_all_keys_that_are_held() {
+    let world = World::with(1, |config| {
+        config.limits.held_keys_max = 3;
+        config.retry.delay_first = Duration::from_millis(200);
+    })
+    .await;
+    let first = world.start().await;
+    for n in 0..10 {
+        world.send(saga(1), note(&format!("o-{n}"), 0, How::FailTimes(1)));
+    }
+    world.applied().await;
+    assert_eq!(world.held(HeldState::Parked).await.len(), 10, "else this tests nothing");
+    first.kill().await;
+    let _second = world.start().await;
+    for n in 0..10 {
+        world.send(saga(1), note(&format!("o-{n}"), 1, How::Do));
+    }
+    world.applied().await;
+    world.nothing_parked().await;
+    for n in 0..10 {
+        assert_eq!(texts(&world, &format!("o-{n}")).await, ["0", "1"]);
+    }
+}
+
+/// A message that cannot be read, but whose key can, keeps its place in the key's order.
+#[tokio::test]
+async fn p11_an_unreadable_message_keeps_its_place() {
+    let world = World::new(1).await;
+    let _trial = world.start().await;
+    world.send(saga(1), note("o", 0, How::FailTimes(1)));
+    let (source, _, _, mut unreadable) = world.next(saga(1), &note("o", 1, How::Do));
+    unreadable.headers.retain(|header| header.name != "ce_type");
+    world.put(&source, unreadable);
+    world.send(saga(1), note("o", 2, How::Do));
+    world.applied().await;
+    until_true("the retry", || async { world.held(HeldState::Parked).await.is_empty() }).await;
+    world.send(saga(1), note("o", 3, How::Do));
+    world.applied().await;
+    assert_eq!(texts(&world, "o").await, ["0"], "what follows the unreadable one waits");
+    assert_eq!(world.the_dead().await.seq, 2);
+    let waiting: Vec<u64> = world.held(HeldState::Waiting).await.iter().map(|m| m.seq).collect();
+    assert_eq!(waiting, [3, 4]);
+}
