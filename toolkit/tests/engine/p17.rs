@@ -52,7 +52,10 @@ async fn p17_an_unknown_outcome_of_a_batch_of_messages_is_looked_up() {
             );
         }
         world.level().await;
-        assert_eq!(trial.client.counters().messages_applied, 10);
+        until_true("the answer to be known", || async {
+            trial.client.counters().messages_applied == 10
+        })
+        .await;
     }
 }
 
