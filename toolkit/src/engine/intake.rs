@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    client::ClientError,
     decider::{Decider, Job, Work},
     limits::{Backoff, Limits},
     signal::{checked, halted, raised},
@@ -88,12 +89,15 @@ impl<S: Service> Intake<S> {
         if open {
             running.run(gate).await;
         }
-        running.parts.decider.abandon();
         running.parts.jobs.close();
         while let Ok(job) = running.parts.jobs.try_recv() {
             running.parts.decider.push(Work::Command(job));
         }
-        running.parts.decider.abandon();
+        let why = match &*running.parts.status.gate().borrow() {
+            Gate::Halted(reason) => ClientError::Unavailable(format!("halted: {reason}")),
+            _ => ClientError::ShuttingDown,
+        };
+        running.parts.decider.abandon(&why);
     }
 }
 

@@ -130,6 +130,16 @@ impl<S: Service> Decider<S> {
         self.open.held.insert(name, Some(held));
     }
 
+    /// A retry has come to a message that waits for a person: nothing of its key is tried until then.
+    pub(super) fn stand_still(&mut self, name: (SourceLane, Arc<str>)) {
+        if !self.open.retry_failed.contains(&name)
+            && let Some(held) = self.held(&name.0, &name.1)
+        {
+            self.open.held.insert(name.clone(), Some(HeldKey { state: HeldState::Dead, ..held }));
+            self.open.retry_failed.insert(name);
+        }
+    }
+
     /// A held message was handled.
     pub(super) fn release(&mut self, message: &Message, attempts: u32) {
         self.open.guarded.insert(message.source.clone());

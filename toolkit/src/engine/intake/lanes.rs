@@ -124,7 +124,7 @@ impl<S: Service> Running<S> {
             lanes: lanes.clone(),
             consumes: self.parts.consumes.clone(),
             start: self.parts.start,
-            held_max: self.parts.limits.held_keys_max,
+            held_max: self.held_heads_max(),
         };
         let store = self.parts.store.clone();
         match self.alongside(async move { store.claim(&claim).await }).await {
@@ -144,8 +144,24 @@ impl<S: Service> Running<S> {
         }
     }
 
+    /// A lane waits when it holds `held_keys_max` keys; what was on its way then may be held as well.
+    fn held_heads_max(&self) -> usize {
+        let on_its_way = self.parts.limits.batch_works_max.saturating_mul(4);
+        self.parts.limits.held_keys_max.saturating_add(on_its_way).saturating_add(1)
+    }
+
     async fn claimed(&mut self, lane: SourceLane, claimed: Claimed) {
         match claimed {
+            // A key that is not known to be held would overtake itself (P11).
+            Claimed::Owned { held, .. } if held.len() >= self.held_heads_max() => {
+                self.assigned.insert(lane.clone(), None);
+                let reason = format!(
+                    "it holds {} keys or more: raise `Limits::held_keys_max`, or see to the dead messages",
+                    held.len()
+                );
+                self.parts.decider.drop_lane(&lane);
+                self.parts.status.lane_stopped(&lane, reason);
+            }
             Claimed::Owned { epoch, position, held } => {
                 self.assigned.insert(lane.clone(), None);
                 self.parts.status.lane_released(&lane);
