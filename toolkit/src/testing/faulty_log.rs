@@ -175,6 +175,10 @@ impl<L: EventLog> EventLog for FaultyLog<L> {
         self.inner.ensure_topic(spec).await
     }
 
+    async fn lanes_of(&self, topic: &str) -> Result<u32, LogError> {
+        self.inner.lanes_of(topic).await
+    }
+
     async fn publisher(&self, id: &str, topic: &str) -> Result<Box<dyn Publisher>, LogError> {
         self.fail(|script| &mut script.publishers_unavailable)?;
         let inner = self.inner.publisher(id, topic).await?;

@@ -200,7 +200,11 @@ fn as_held(message: &Message, now: Timestamp) -> HeldMessage {
 pub(crate) fn unreadable(record: &LogRecord, malformed: &Malformed, now: Timestamp) -> HeldMessage {
     HeldMessage {
         source: record.source.clone(),
-        id: malformed.id.map_or_else(|| fingerprint(record), |id| id.to_string()),
+        // Two records without a number may carry the same id, and neither may hide the other.
+        id: match (malformed.id, malformed.seq) {
+            (Some(id), Some(_)) => id.to_string(),
+            _ => fingerprint(record),
+        },
         key: malformed.key.clone().filter(|_| malformed.seq.is_some()).unwrap_or_else(|| "".into()),
         seq: malformed.seq.unwrap_or(0),
         offset: record.offset,
