@@ -42,7 +42,7 @@ async fn p16_shutdown_finishes_what_it_took_and_publishes_it() {
         .await
         .iter()
         .filter(|(s, _)| s.topic == world.topic("up"))
-        .map(|(_, n)| *n as usize)
+        .map(|(_, n)| usize::try_from(*n).unwrap())
         .sum();
     assert_eq!(noted, 50);
     world.level().await;
