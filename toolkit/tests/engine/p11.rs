@@ -33,10 +33,10 @@ async fn p11_events_of_a_key_are_handled_and_published_in_order() {
 async fn p11_a_message_does_not_overtake_one_of_its_key_that_takes_longer() {
     let world = World::new(1).await;
     let _trial = world.start().await;
-    world.send(saga(1), Take { key: "o".into(), sku: "sku".into(), how: How::Do });
+    world.send(saga(1), AskCharge { key: "o".into(), account: "acc".into() });
     world.send(saga(1), note("o", 1, How::Do));
     world.applied().await;
-    assert_eq!(world.types("o").await, ["SOLD_OUT", "NOTED"]);
+    assert_eq!(world.types("o").await, ["CHARGED", "NOTED"]);
 }
 
 /// While a message is parked, the later ones of its key wait; other keys of the lane, and the same key of
