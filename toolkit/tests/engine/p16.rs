@@ -44,12 +44,12 @@ async fn p16_shutdown_finishes_what_it_took_and_publishes_it() {
     let _next =
         world.start_with(|config| config.limits.relay_poll_every = Duration::from_millis(5)).await;
     world.applied().await;
-    let noted: usize = world
+    let noted: u64 = world
         .positions()
         .await
         .iter()
         .filter(|(s, _)| s.topic == world.topic("up"))
-        .map(|(_, n)| *n as usize)
+        .map(|(_, n)| *n)
         .sum();
     assert_eq!(noted, 50);
     world.level().await;
