@@ -33,7 +33,7 @@ pub use self::limits::PostgresLimits;
 use self::{connections::Connections, error::store_error};
 use super::{
     Append, AppendError, Appended, Claim, Claimed, EventStore, Floor, Gap, HeldMessage, HeldState,
-    Lease, RecordedEvent, Registered, Registration, StoreError, StreamRead, StreamSlice,
+    Lease, Position, RecordedEvent, Registered, Registration, StoreError, StreamRead, StreamSlice,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SourceLane},
@@ -169,6 +169,10 @@ impl EventStore for PostgresStore {
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>, StoreError> {
         claim::run(&self.others, claim).await
+    }
+
+    async fn positions(&self) -> Result<Vec<(SourceLane, Position)>, StoreError> {
+        claim::positions(&self.others).await
     }
 
     async fn held(

@@ -49,17 +49,36 @@ fn claimed(row: &PgRow) -> Result<Claimed, sqlx::Error> {
     if let Some(missing) = row.try_get(0)? {
         return Ok(Claimed::Refused { missing });
     }
-    let start = match row.try_get(5)? {
-        "retained" => StartAt::Retained,
-        _ => StartAt::First,
-    };
-    let position = Position {
+    let position = position(row)?;
+    Ok(Claimed::Owned { epoch: unsigned(row.try_get(1)?), position, held: heads(row)? })
+}
+
+/// From the columns 2 to 5.
+fn position(row: &PgRow) -> Result<Position, sqlx::Error> {
+    Ok(Position {
         last_seq: unsigned(row.try_get(2)?),
         last_id: row.try_get::<Option<_>, _>(3)?.map(EventId),
         next_offset: row.try_get(4)?,
-        start,
+        start: match row.try_get(5)? {
+            "retained" => StartAt::Retained,
+            _ => StartAt::First,
+        },
+    })
+}
+
+pub(super) async fn positions(
+    connections: &Arc<Connections>,
+) -> Result<Vec<(SourceLane, Position)>, StoreError> {
+    let query = sqlx::query(
+        "SELECT topic, lane, last_seq, last_id, next_offset, start FROM positions
+          ORDER BY topic, lane",
+    );
+    let found = rows(connections, query).await?;
+    let place = |row: &PgRow| {
+        let lane = Lane(stored_lane(row.try_get(1)?));
+        Ok((SourceLane::new(row.try_get::<&str, _>(0)?, lane), position(row)?))
     };
-    Ok(Claimed::Owned { epoch: unsigned(row.try_get(1)?), position, held: heads(row)? })
+    found.iter().map(place).collect::<Result<_, _>>().map_err(store_error)
 }
 
 fn heads(row: &PgRow) -> Result<Vec<HeldHead>, sqlx::Error> {
