@@ -1,0 +1,112 @@
+//! A member of a consumer group: a thread that reads, and a handle that takes what was read.
+//!
+//! The thread alone talks to librdkafka. It shares a [`Desk`](desk::Desk) with the handle: who has which
+//! lane, what was read, and what the handle wants.
+
+mod desk;
+mod member;
+
+use std::{
+    fmt,
+    sync::Arc,
+    thread::{self, Thread},
+};
+
+use async_trait::async_trait;
+use desk::{Desk, Want};
+use member::Member;
+use tokio::sync::oneshot;
+
+use super::{config::KafkaConfig, error::unavailable_because};
+use crate::{
+    id::SourceLane,
+    log::{Delivery, LogError, Subscription},
+};
+
+struct KafkaSubscription {
+    group: String,
+    desk: Arc<Desk>,
+    thread: Thread,
+}
+
+impl fmt::Debug for KafkaSubscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KafkaSubscription of {}", self.group)
+    }
+}
+
+/// Joins the group. Returns before any lane is assigned.
+pub(super) async fn open(
+    config: &Arc<KafkaConfig>,
+    group: &str,
+    topics: &[Arc<str>],
+) -> Result<Box<dyn Subscription>, LogError> {
+    let desk = Arc::new(Desk::new(&config.limits, topics));
+    let (joined, join) = oneshot::channel();
+    let (config, name) = (Arc::clone(config), group.to_owned());
+    let topics = topics.to_vec();
+    let handle = {
+        let desk = Arc::clone(&desk);
+        thread::Builder::new().name("kafka-subscription".into()).spawn(move || {
+            match Member::join(&config, &name, &topics, &desk) {
+                Ok(member) => {
+                    if joined.send(Ok(())).is_ok() {
+                        member.work();
+                    }
+                }
+                Err(error) => drop(joined.send(Err(error))),
+            }
+        })
+    };
+    let handle =
+        handle.map_err(|error| unavailable_because(format!("cannot start a thread: {error}")))?;
+    let thread = handle.thread().clone();
+    join.await.unwrap_or_else(|_| Err(unavailable_because("the subscription's thread broke")))?;
+    Ok(Box::new(KafkaSubscription { group: group.to_owned(), desk, thread }))
+}
+
+#[async_trait]
+impl Subscription for KafkaSubscription {
+    async fn next(&mut self, max: usize) -> Result<Delivery, LogError> {
+        loop {
+            // Nothing is taken before the last wait is over, so a dropped call loses nothing.
+            let taken = self.desk.take(max.max(1))?;
+            if taken.made_room {
+                self.thread.unpark();
+            }
+            if let Some(delivery) = taken.delivery {
+                return Ok(delivery);
+            }
+            self.desk.news.notified().await;
+        }
+    }
+
+    async fn seek(&mut self, source: &SourceLane, offset: i64) -> Result<(), LogError> {
+        self.desk.want(source, Want::ReadFrom(offset.max(0)));
+        self.thread.unpark();
+        Ok(())
+    }
+
+    async fn pause(&mut self, source: &SourceLane) -> Result<(), LogError> {
+        self.desk.want(source, Want::Pause);
+        self.thread.unpark();
+        Ok(())
+    }
+
+    async fn note_progress(
+        &mut self,
+        source: &SourceLane,
+        next_offset: i64,
+    ) -> Result<(), LogError> {
+        // The thread looks by itself, some times a second: this is for lag tools.
+        self.desk.note(source, next_offset);
+        Ok(())
+    }
+}
+
+impl Drop for KafkaSubscription {
+    fn drop(&mut self) {
+        self.desk.close();
+        self.thread.unpark();
+    }
+}
