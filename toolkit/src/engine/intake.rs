@@ -1,6 +1,7 @@
 //! The intake: log and commands in, appends out. The decider decides; this does the I/O around it.
 
 mod commit;
+mod contention;
 mod lanes;
 mod records;
 
@@ -12,6 +13,7 @@ use std::{
 };
 
 use commit::{Commit, Load};
+use contention::Contention;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 
@@ -69,6 +71,9 @@ struct Running<S: Service> {
     lanes_of: HashMap<Arc<str>, u32>,
     /// Lanes that hold as many keys as they may.
     full: Vec<SourceLane>,
+    contention: Contention,
+    /// Names this run of the intake in the locks that it takes.
+    lock_holder: String,
     last_seal: Timestamp,
     last_works: usize,
     draining: bool,
@@ -114,6 +119,8 @@ impl<S: Service> Running<S> {
             assigned: BTreeMap::new(),
             lanes_of: HashMap::new(),
             full: vec![],
+            contention: Contention::default(),
+            lock_holder: parts.runtime.new_uuid().to_string(),
             last_seal: Timestamp::default(),
             last_works: 0,
             draining: false,
@@ -137,6 +144,7 @@ impl<S: Service> Running<S> {
                 () = halted(&mut gate) => return,
                 () = raised(&mut shutdown), if !self.draining => self.drain(),
                 result = self.commit.wait() => self.commit_ended(result).await,
+                () = self.contention.locked() => {}
                 slices = self.load.wait() => self.load_ended(slices),
                 job = self.parts.jobs.recv(), if taking => match job {
                     Some(job) => self.parts.decider.push(Work::Command(job)),
@@ -190,6 +198,9 @@ impl<S: Service> Running<S> {
 
     /// Decides as far as possible; starts the next load and the next commit.
     fn pump(&mut self) {
+        if self.contention.is_waiting() {
+            return;
+        }
         if self.load.is_idle() {
             let wants = self.parts.decider.advance();
             if !wants.is_empty() {

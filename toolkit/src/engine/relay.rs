@@ -201,6 +201,8 @@ impl Relay {
                         self.write_floors(&mut rounds, 0).await?;
                         return Ok(End::Flushed);
                     }
+                    // The store has said that there is more, and will have it in a moment.
+                    self.runtime.clock.sleep(self.limits.backoff_first).await;
                     continue;
                 }
                 self.wait(&mut rounds).await?;

@@ -4,17 +4,17 @@ use crate::harness::*;
 
 async fn ask(world: &World, how: How) {
     world.send(saga(1), Ask { key: "o".into(), how });
-    world.applied().await;
+    world.answered().await;
 }
 
 async fn fail(world: &World) {
     world.send(saga(1), Failed { key: "o".into() });
-    world.applied().await;
+    world.answered().await;
 }
 
 async fn outcome(world: &World, how: How) {
     world.send(saga(1), Outcome { key: "o".into(), how });
-    world.applied().await;
+    world.answered().await;
 }
 
 #[tokio::test]

@@ -4,12 +4,12 @@ use crate::harness::*;
 
 async fn ship(world: &World, how: How) {
     world.send(saga(1), AskShip { key: "o".into(), how });
-    world.applied().await;
+    world.answered().await;
 }
 
 async fn cancel(world: &World) {
     world.send(saga(1), Cancel { key: "o".into() });
-    world.applied().await;
+    world.answered().await;
 }
 
 #[tokio::test]

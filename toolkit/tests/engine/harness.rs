@@ -19,7 +19,7 @@ pub use world::*;
 
 pub use quadrille::{
     engine::ClientError,
-    id::{CauseId, EventId, Lane, SagaId, SourceLane},
+    id::{CauseId, EventId, Lane, SourceLane},
     log::memory::{PublishStep, StepFate},
     prelude::*,
     store::{EventStore, HeldState, StartAt},

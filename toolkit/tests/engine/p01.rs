@@ -97,6 +97,25 @@ async fn p01_what_was_decided_on_a_failed_commit_is_decided_again() {
     assert_eq!(trial.client.counters().conflicts, 1);
 }
 
+/// Decisions overlap a commit: what is being committed counts already, and nothing conflicts.
+#[tokio::test]
+async fn p01_a_batch_is_decided_on_what_is_being_committed() {
+    let world = World::new(1).await;
+    let trial = world.start().await;
+    let Ok(_) = trial.client.execute("sku", Fill(1)).await.unwrap();
+    world.store.hold();
+    world.send(saga(1), Take { key: "m1".into(), sku: "sku".into(), how: How::Do });
+    until_true("the append", || async { world.store.held_up() == 1 }).await;
+    world.send(saga(2), Take { key: "m2".into(), sku: "sku".into(), how: How::Do });
+    until_true("the decision on top", || async { world.script.calls("TAKE", "m2") == 1 }).await;
+    world.store.resume();
+    world.applied().await;
+    assert_eq!(world.types("m1").await, ["TOOK"]);
+    assert_eq!(world.types("m2").await, ["SOLD_OUT"]);
+    let calls = (world.script.calls("TAKE", "m1"), world.script.calls("TAKE", "m2"));
+    assert_eq!((calls, trial.client.counters().conflicts), ((1, 1), 0));
+}
+
 /// A refusal rests on what was read: it waits for the commit, as a success does.
 #[tokio::test]
 async fn p01_a_refusal_is_not_answered_before_what_it_rests_on_is_durable() {

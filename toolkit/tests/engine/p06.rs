@@ -97,7 +97,6 @@ async fn p06_a_floor_is_written_long_before_it_is_needed() {
     assert_eq!(world.published(0).await, world.in_store(0).await[5..], "nothing again");
 }
 
-/// A topic that was made again, with the same end: a floor alone would skip everything.
 #[tokio::test]
 async fn p06_a_new_topic_gets_everything_again() {
     let world = World::new(1).await;
@@ -111,6 +110,28 @@ async fn p06_a_new_topic_gets_everything_again() {
     announce(&second, 2).await;
     world.level().await;
     assert_eq!(world.published(0).await.len(), 7);
+}
+
+/// ✱ A new topic that is empty again, and ends where the old one did: by its end alone, the floor would
+/// skip everything.
+#[tokio::test]
+async fn p06_a_floor_counts_for_its_own_topic_only() {
+    let world = World::new(1).await;
+    let first = world.start().await;
+    announce(&first, 5).await;
+    assert!(first.shutdown(DEADLINE).await);
+    let floor = world.store.floor(Lane(0)).await.unwrap().unwrap();
+    world.log.recreate_topic(&world.topic("trial"));
+    let source = SourceLane { topic: world.topic("trial"), lane: Lane(0) };
+    let (_, _, _, foreign) = world.next(saga(1), &Alien { key: "o".into() });
+    for _ in 0..floor.end_offset {
+        world.put(&source, foreign.clone());
+    }
+    empty(&world);
+    assert_eq!(end(&world), Some(floor.end_offset), "else this tests nothing");
+    let _second = world.start().await;
+    world.level().await;
+    assert_eq!(world.published(0).await.len(), 5);
 }
 
 #[tokio::test]

@@ -92,3 +92,30 @@ async fn p10_two_instances_never_sell_a_piece_twice() {
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 30);
     assert_eq!(one.client.load::<Stock>("sku").await.unwrap().unwrap().available, 0);
 }
+
+/// After a few conflicts in a row the stream's lock is taken first: here another instance holds it, and
+/// nothing is appended until it lets go.
+#[tokio::test]
+async fn p10_a_stream_that_is_fought_over_is_locked_first() {
+    let world = World::new(1).await;
+    let trial = world.start().await;
+    let Ok(_) = trial.client.execute("sku", Fill(1)).await.unwrap();
+    let (lock, ttl) = ("stream/stock/sku", Duration::from_secs(60));
+    assert!(world.store.lease(lock, "another", ttl).await.unwrap().is_some());
+    world.store.script([Fault::Conflict, Fault::Conflict, Fault::Conflict]);
+    let client = trial.client.clone();
+    let taking = tokio::spawn(async move { client.execute("sku", TakeOne).await.unwrap() });
+    until_true("the third conflict", || async { trial.client.counters().conflicts == 3 }).await;
+    let before = world.store.appends();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.store.appends(), before, "the lock is someone else's");
+    assert!(!taking.is_finished());
+    world.store.release(lock, "another").await.unwrap();
+    taking.await.unwrap().expect("it is there");
+    until_true("the lock is free again", || async {
+        world.store.lease(lock, "a third", ttl).await.unwrap().is_some()
+    })
+    .await;
+}

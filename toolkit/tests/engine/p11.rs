@@ -28,6 +28,17 @@ async fn p11_events_of_a_key_are_handled_and_published_in_order() {
     }
 }
 
+/// The first one needs more loads than the second: it comes first all the same.
+#[tokio::test]
+async fn p11_a_message_does_not_overtake_one_of_its_key_that_takes_longer() {
+    let world = World::new(1).await;
+    let _trial = world.start().await;
+    world.send(saga(1), AskCharge { key: "o".into(), account: "acc".into() });
+    world.send(saga(1), note("o", 1, How::Do));
+    world.applied().await;
+    assert_eq!(world.types("o").await, ["CHARGED", "NOTED"]);
+}
+
 /// While a message is parked, the later ones of its key wait; other keys of the lane, and the same key of
 /// another topic, do not.
 #[tokio::test]
@@ -44,8 +55,10 @@ async fn p11_a_parked_message_holds_back_its_key_and_nothing_else() {
     world.send(saga(1), RivalNote { key: "o".into(), text: "rival".into() });
     world.applied().await;
     world.send(saga(1), note("o", 2, How::Do));
+    world.send(saga(1), RivalNote { key: "o".into(), text: "rival again".into() });
     world.applied().await;
-    assert_eq!(texts(&world, "o").await, ["rival"], "the key waits, in its own topic only");
+    let rival = ["rival", "rival again"];
+    assert_eq!(texts(&world, "o").await, rival, "the key waits, in its own topic only");
     assert_eq!(texts(&world, "other").await, ["0"]);
     let waiting: Vec<u64> = world.held(HeldState::Waiting).await.iter().map(|m| m.seq).collect();
     assert_eq!(waiting, [2, 4]);

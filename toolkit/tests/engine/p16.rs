@@ -10,7 +10,13 @@ fn note(n: usize) -> Note {
 
 #[tokio::test]
 async fn p16_shutdown_finishes_what_it_took_and_publishes_it() {
-    let world = World::with(2, |config| config.limits.batch_works_max = 10).await;
+    // The relay gets next to nothing from memory: at the end it must look into the store.
+    let world = World::with(2, |config| {
+        config.limits.batch_works_max = 10;
+        config.limits.relay_fresh_max = 1;
+        config.limits.relay_poll_every = Duration::from_secs(600);
+    })
+    .await;
     let trial = world.start().await;
     let mut announcing = tokio::task::JoinSet::new();
     for n in 0..50 {
@@ -35,14 +41,15 @@ async fn p16_shutdown_finishes_what_it_took_and_publishes_it() {
             .all(|answer| !matches!(answer, Err(e) if !matches!(e, ClientError::ShuttingDown)))
     );
     // And what was not taken is taken by the next one.
-    let _next = world.start().await;
+    let _next =
+        world.start_with(|config| config.limits.relay_poll_every = Duration::from_millis(5)).await;
     world.applied().await;
     let noted: usize = world
         .positions()
         .await
         .iter()
         .filter(|(s, _)| s.topic == world.topic("up"))
-        .map(|(_, n)| *n as usize)
+        .map(|(_, n)| usize::try_from(*n).unwrap())
         .sum();
     assert_eq!(noted, 50);
     world.level().await;

@@ -49,11 +49,11 @@ fn claimed(row: &PgRow) -> Result<Claimed, sqlx::Error> {
     if let Some(missing) = row.try_get(0)? {
         return Ok(Claimed::Refused { missing });
     }
-    let position = position(row)?;
-    Ok(Claimed::Owned { epoch: unsigned(row.try_get(1)?), position, held: heads(row)? })
+    let epoch = unsigned(row.try_get(1)?);
+    Ok(Claimed::Owned { epoch, position: position(row)?, held: heads(row)? })
 }
 
-/// From the columns 2 to 5.
+/// A position from the columns `last_seq`, `last_id`, `next_offset`, `start`, which follow the second.
 fn position(row: &PgRow) -> Result<Position, sqlx::Error> {
     Ok(Position {
         last_seq: unsigned(row.try_get(2)?),
@@ -70,15 +70,14 @@ pub(super) async fn positions(
     connections: &Arc<Connections>,
 ) -> Result<Vec<(SourceLane, Position)>, StoreError> {
     let query = sqlx::query(
-        "SELECT topic, lane, last_seq, last_id, next_offset, start FROM positions
-          ORDER BY topic, lane",
+        "SELECT topic, lane, last_seq, last_id, next_offset, start FROM positions ORDER BY topic, lane",
     );
     let found = rows(connections, query).await?;
-    let place = |row: &PgRow| {
+    let one = |row: &PgRow| {
         let lane = Lane(stored_lane(row.try_get(1)?));
         Ok((SourceLane::new(row.try_get::<&str, _>(0)?, lane), position(row)?))
     };
-    found.iter().map(place).collect::<Result<_, _>>().map_err(store_error)
+    found.iter().map(one).collect::<Result<_, _>>().map_err(store_error)
 }
 
 fn heads(row: &PgRow) -> Result<Vec<HeldHead>, sqlx::Error> {

@@ -29,8 +29,6 @@ pub fn saga(number: u128) -> SagaId {
 pub struct Sent {
     pub source: SourceLane,
     pub seq: u64,
-    pub id: EventId,
-    pub offset: i64,
 }
 
 /// Numbers the records of other services, and puts them into the log.
@@ -91,9 +89,9 @@ impl Upstream {
 
     /// Publishes an event of another service.
     pub fn send<E: DomainEvent>(&self, saga: SagaId, event: E) -> Sent {
-        let (source, seq, id, record) = self.next(saga, &event);
-        let offset = self.put(&source, record);
-        Sent { source, seq, id, offset }
+        let (source, seq, _, record) = self.next(saga, &event);
+        self.put(&source, record);
+        Sent { source, seq }
     }
 
     /// A key that lives in this lane.

@@ -113,6 +113,14 @@ impl World {
         self.store.held_in(state, usize::MAX).await.unwrap()
     }
 
+    /// Waits until everything that was sent has had an answer: nothing is held for any reason.
+    pub async fn answered(&self) {
+        self.applied().await;
+        for state in [HeldState::Dead, HeldState::Parked, HeldState::Waiting] {
+            assert_eq!(self.held(state).await, []);
+        }
+    }
+
     /// Waits until nothing is parked or waits; what is dead stays.
     pub async fn nothing_parked(&self) {
         until_true("parked messages to be handled", || async {

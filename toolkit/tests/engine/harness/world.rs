@@ -125,7 +125,8 @@ pub struct Instance {
 impl Instance {
     /// As a process that is killed: nothing is finished, nothing is given back.
     pub async fn kill(self) {
-        for task in std::mem::take(&mut *self.tasks.0.lock().unwrap()) {
+        let tasks = std::mem::take(&mut *self.tasks.0.lock().unwrap());
+        for task in tasks {
             task.abort();
             let _ = task.await;
         }
