@@ -103,6 +103,11 @@ impl Workspace {
         Ok(dir)
     }
 
+    /// Where cargo puts a program.
+    pub(crate) fn program(&self, profile: &str, name: &str) -> PathBuf {
+        self.target.join(profile).join(name)
+    }
+
     /// Whether `cargo NAME` exists.
     pub(crate) fn has_subcommand(&self, name: &str) -> bool {
         let output = Command::new(cargo()).args([name, "--version"]).output();

@@ -82,17 +82,15 @@ fn read(mut sources: Sources) -> Result<Settings, SettingsError> {
     let settings = reader.settings();
     let Reader { mut errors, in_force, .. } = reader;
     match settings {
-        Some(settings) => {
-            errors.extend(settings.contradictions());
-            if errors.is_empty() {
-                let unknown = sources.unknown();
-                return Ok(Settings { in_force, unknown, ..settings });
-            }
+        Some(settings) if errors.is_empty() => {
+            Ok(Settings { in_force, unknown: sources.unknown(), ..settings })
         }
-        // A misspelt name is the likeliest cause of a missing one.
-        None => errors.extend(sources.unknown()),
+        _ => {
+            // A misspelt name is the likeliest cause of a missing one.
+            errors.extend(sources.unknown());
+            Err(SettingsError(errors))
+        }
     }
-    Err(SettingsError(errors))
 }
 
 struct Reader<'a> {
@@ -117,6 +115,12 @@ impl Reader<'_> {
         let instance = self.optional(&variables::INSTANCE, values::name);
         let log = self.log();
         let drain = self.number(&variables::DRAIN_SECONDS, DRAIN_SECONDS_MAX, "seconds");
+        if let (Some(lanes), Some(shards)) = (lanes, shards) {
+            self.errors.extend(too_many_shards(lanes, shards));
+        }
+        if let (Some(brokers), Some(plaintext_ok)) = (&kafka_brokers, kafka_plaintext_ok) {
+            self.errors.extend(refused_by_kafka(brokers, plaintext_ok));
+        }
         Some(Settings {
             namespace: namespace?,
             kafka_brokers: kafka_brokers?,
@@ -212,38 +216,33 @@ fn shown(variable: &Variable, text: &str) -> String {
     values::database_url(text).map_or("(not shown)".to_owned(), |url| url.to_string())
 }
 
-impl Settings {
-    /// What is wrong between settings that are good by themselves.
-    fn contradictions(&self) -> Vec<String> {
-        let mut wrong = vec![];
-        if self.shards > self.lanes {
-            wrong.push(format!(
-                "{} = \"{}\": is more than the {} lanes; write 1 to {}",
-                variables::SHARDS.full_name(),
-                self.shards,
-                self.lanes,
-                self.lanes
-            ));
-        }
-        if let Err(error) = KafkaLog::new(self.kafka()) {
-            let name = variables::KAFKA_BROKERS.full_name();
-            let yes = variables::KAFKA_PLAINTEXT_OK.full_name();
-            wrong.extend(
-                error
-                    .0
-                    .into_iter()
-                    .map(|error| format!("{name} = {:?}: {error} ({yes}=yes)", self.kafka_brokers)),
-            );
-        }
-        wrong
-    }
+fn too_many_shards(lanes: u32, shards: u32) -> Option<String> {
+    let name = variables::SHARDS.full_name();
+    (shards > lanes).then(|| {
+        format!("{name} = \"{shards}\": is more than the {lanes} lanes; write 1 to {lanes}")
+    })
+}
 
+/// What the log itself would say later.
+fn refused_by_kafka(brokers: &str, plaintext_ok: bool) -> Vec<String> {
+    let name = variables::KAFKA_BROKERS.full_name();
+    let yes = variables::KAFKA_PLAINTEXT_OK.full_name();
+    let errors = KafkaLog::new(kafka(brokers, plaintext_ok)).err().map(|error| error.0);
+    let told = |error| format!("{name} = {brokers:?}: {error}; the yes is {yes}=yes");
+    errors.into_iter().flatten().map(told).collect()
+}
+
+fn kafka(brokers: &str, plaintext_ok: bool) -> KafkaConfig {
+    let mut kafka = KafkaConfig::new(brokers);
+    kafka.plaintext_off_loopback = plaintext_ok;
+    kafka
+}
+
+impl Settings {
     /// How to reach Kafka.
     #[must_use]
     pub fn kafka(&self) -> KafkaConfig {
-        let mut kafka = KafkaConfig::new(self.kafka_brokers.as_str());
-        kafka.plaintext_off_loopback = self.kafka_plaintext_ok;
-        kafka
+        kafka(&self.kafka_brokers, self.kafka_plaintext_ok)
     }
 
     /// How the engine is set up.

@@ -75,6 +75,17 @@ fn plaintext_off_loopback_needs_an_explicit_yes() {
 }
 
 #[test]
+fn what_contradicts_is_told_beside_what_is_wrong_by_itself() {
+    let errors = errors(&[
+        ("QUADRILLE_KAFKA_BROKERS", "kafka:9092"),
+        ("QUADRILLE_LANES", "2"),
+        ("QUADRILLE_SHARDS", "3"),
+        ("QUADRILLE_HTTP_ADDRESS", "x"),
+    ]);
+    assert_eq!(errors.len(), 3, "{errors:#?}");
+}
+
+#[test]
 fn more_shards_than_lanes_contradict() {
     let errors = errors(&[("QUADRILLE_LANES", "2"), ("QUADRILLE_SHARDS", "3")]);
     assert_eq!(errors, ["QUADRILLE_SHARDS = \"3\": is more than the 2 lanes; write 1 to 2"]);
