@@ -160,7 +160,7 @@ impl<S: Service> Engine<S> {
             _service: std::marker::PhantomData,
         };
         let (fresh, fan) = mpsc::channel(self.config.limits.relay_fresh_max.max(1));
-        let relays = self.relays(shards, &topic, &status, fan, &flush);
+        let relays = self.relays(&registration, &topic, &status, fan, &flush);
         let spawner = self.runtime.spawner.clone();
         let intake = self.intake(status, jobs, fresh, shutdown, sources);
         let intake_done = ended.clone();
@@ -187,16 +187,23 @@ impl<S: Service> Engine<S> {
     }
 
     /// P9: before lanes move to other shards, every old transactional id is initialised, so that no old
-    /// holder can write any more.
+    /// holder can write any more; and again when the change is stored, for one that has come back in
+    /// between and has not seen it.
     async fn fence_old_shards(&self, stored: u32, topic: &str) -> Result<u32, StartError> {
         let wanted = self.config.shards;
         if stored != wanted {
-            for shard in 0..stored.max(wanted) {
-                drop(self.log.publisher(&self.transactional_id(shard), topic).await?);
-            }
+            self.fence(stored.max(wanted), topic).await?;
             self.store.set_shards(wanted).await?;
+            self.fence(stored.max(wanted), topic).await?;
         }
         Ok(wanted)
+    }
+
+    async fn fence(&self, shards: u32, topic: &str) -> Result<(), LogError> {
+        for shard in 0..shards {
+            drop(self.log.publisher(&self.transactional_id(shard), topic).await?);
+        }
+        Ok(())
     }
 
     fn transactional_id(&self, shard: u32) -> String {
@@ -205,12 +212,13 @@ impl<S: Service> Engine<S> {
 
     fn relays(
         &self,
-        shards: u32,
+        registration: &Registration,
         topic: &Arc<str>,
         status: &Arc<Status>,
         fan: mpsc::Receiver<Arc<Vec<crate::store::RecordedEvent>>>,
         flush: &watch::Receiver<bool>,
     ) -> Vec<Relay> {
+        let shards = registration.shards;
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..shards).map(|_| mpsc::channel(self.config.limits.relay_fresh_max.max(1))).unzip();
         self.runtime.spawner.spawn("fan", Box::pin(fan_out(fan, senders)));
@@ -221,6 +229,7 @@ impl<S: Service> Engine<S> {
             lanes: (0..self.config.lanes).filter(|lane| lane % shards == shard).map(Lane).collect(),
             topic: topic.clone(),
             identity: ServiceIdentity::new(S::NAME),
+            registration: registration.clone(),
             transactional_id: self.transactional_id(shard),
             holder: holder.clone(),
             store: self.store.clone(),

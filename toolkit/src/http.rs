@@ -36,7 +36,7 @@ pub fn interface<S: Service>(routes: Router, client: Client<S>) -> Router {
     complete(routes, S::NAME, move || client.health())
 }
 
-fn complete(
+pub(crate) fn complete(
     routes: Router,
     service: &'static str,
     health: impl Fn() -> Health + Clone + Send + Sync + 'static,

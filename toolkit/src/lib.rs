@@ -33,6 +33,8 @@ pub mod http;
 pub mod id;
 mod list;
 pub mod log;
+#[cfg(feature = "process")]
+pub mod process;
 pub mod runtime;
 pub mod service;
 pub mod store;

@@ -1,6 +1,6 @@
 //! The log port: topics with partitions, transactional publishing, consumer groups.
 //!
-//! An implementation passes [`testing::log_conformance`](crate::testing).
+//! An implementation passes `quadrille::testing::log_conformance` (feature `testing`).
 
 #[cfg(feature = "kafka")]
 pub mod kafka;

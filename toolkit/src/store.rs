@@ -1,7 +1,7 @@
 //! The store port: streams, lanes, positions, causes, held messages, leases.
 //!
 //! The store is the truth. Everything that a cause changes is one [`Append`], and an append is one
-//! transaction (P1). An implementation passes [`testing::store_conformance`](crate::testing).
+//! transaction (P1). An implementation passes `quadrille::testing::store_conformance` (feature `testing`).
 
 mod append;
 mod held;

@@ -4,6 +4,8 @@ pub mod faulty_log;
 pub mod faulty_store;
 mod given;
 pub mod log_conformance;
+mod stage;
 pub mod store_conformance;
 
 pub use given::{Decided, Events, Given, given};
+pub use stage::{Said, Stage};

@@ -8,7 +8,7 @@ use crate::workspace::Workspace;
 
 /// `true` when every check passes. All are run, whatever the first ones say.
 pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
-    let everything = ["--workspace", "--all-features"];
+    let everything = workspace.everything();
     let steps = [
         ("format", workspace.cargo("cargo fmt", &["fmt", "--all", "--check"])),
         (

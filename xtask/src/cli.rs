@@ -30,7 +30,7 @@ enum Command {
     /// Run every test; start PostgreSQL and Kafka for those that need them
     #[command(after_help = SERVERS_HELP)]
     Test(TestArgs),
-    /// Start PostgreSQL and Kafka, print their addresses, and stay until Ctrl-C
+    /// Start PostgreSQL, Kafka and the four services, print their addresses, and stay until Ctrl-C
     #[command(after_help = SERVERS_HELP)]
     Up(UpArgs),
     /// End what `cargo xtask up` started, and wait until it is gone
@@ -72,9 +72,18 @@ pub(crate) struct TestArgs {
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
     /// Start the servers without the four services
-    #[arg(long, required = true)]
+    #[arg(long, conflicts_with_all = ["instances", "release", "restart"])]
     pub(crate) only_servers: bool,
-    /// Keep the servers' data in DIR instead of a temporary folder (own local servers, then)
+    /// How many processes of each service
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=20))]
+    pub(crate) instances: u16,
+    /// Build the services optimised: slower to build, several times faster to run
+    #[arg(long)]
+    pub(crate) release: bool,
+    /// Start a service again when it dies, instead of only saying so
+    #[arg(long)]
+    pub(crate) restart: bool,
+    /// Keep data and output in DIR instead of a temporary folder (own local servers, then)
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Names this set of servers, so that several can be up at once

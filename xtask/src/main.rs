@@ -11,6 +11,7 @@ mod cli;
 mod interrupt;
 mod process;
 mod servers;
+mod services;
 mod tempdir;
 mod tests;
 mod tidy;

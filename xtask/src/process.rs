@@ -139,7 +139,7 @@ impl Launch {
         }
         let child = command.spawn().with_context(|| format!("cannot start {}", self.name))?;
         let group = Pid::from_raw(i32::try_from(child.id()).context("process id")?);
-        let process = Process { child, group, launch: self, ended: None };
+        let process = Process { child, group, launch: self, asked: false, ended: None };
         watchdog::watch_group(group)?;
         Ok(process)
     }
@@ -171,6 +171,8 @@ pub(crate) struct Process {
     child: Child,
     group: Pid,
     launch: Launch,
+    /// Whether it was asked to end: a second signal may mean more.
+    asked: bool,
     ended: Option<ExitStatus>,
 }
 
@@ -222,12 +224,23 @@ impl Process {
         format!("; the end of {}:\n  {last}", path.display())
     }
 
+    /// How to start it again.
+    pub(crate) fn launch(&self) -> &Launch {
+        &self.launch
+    }
+
+    /// Asks it to end, once, and does not wait.
+    pub(crate) fn ask_to_stop(&mut self) {
+        if self.ended.is_none() && !self.asked {
+            let _ = killpg(self.group, self.launch.stop.0);
+        }
+        self.asked = true;
+    }
+
     /// Asks it to end, waits, and kills what is left of its group.
     pub(crate) fn stop(&mut self) {
-        let (signal, grace) = self.launch.stop;
-        if self.ended.is_none() {
-            let _ = killpg(self.group, signal);
-        }
+        self.ask_to_stop();
+        let grace = self.launch.stop.1;
         let deadline = Instant::now() + grace;
         while matches!(self.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(POLL);

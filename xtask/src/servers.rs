@@ -19,6 +19,7 @@ use crate::tempdir::TempDir;
 use crate::workspace::Workspace;
 
 pub(crate) use machine::require_compilers;
+pub(crate) use ports::free as free_ports;
 
 /// From the start of a server to its first answer.
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -149,6 +150,12 @@ impl Servers {
         self.running.iter_mut().try_for_each(Server::check_alive)
     }
 
+    /// The address of the server of a kind.
+    pub(crate) fn address(&self, kind: Kind) -> Result<&str> {
+        let server = self.running.iter().find(|server| server.kind == kind);
+        Ok(&server.with_context(|| format!("no {}", kind.name()))?.address)
+    }
+
     fn provide(&self, workspace: &Workspace, kind: Kind, wanted: &Wanted<'_>) -> Result<Server> {
         let address = std::env::var(kind.variable()).ok().filter(|it| !it.is_empty());
         if let (Some(address), None) = (address, wanted.data) {
@@ -193,6 +200,26 @@ impl Drop for Servers {
             drop(server);
         }
     }
+}
+
+/// Makes a database with a role of the same name that may only log in, unless they are there:
+/// nothing is dropped. Returns the URLs of its owner, who is the given URL's user, and of the role.
+pub(crate) fn make_database(url: &str, name: &str) -> Result<(String, String)> {
+    let (user, address) = probe::postgres_parts(url)?;
+    let make = |statement: String, there: &str| match probe::postgres_run(
+        &address,
+        &user,
+        "postgres",
+        &[statement],
+    ) {
+        Err(error) if format!("{error:#}").contains(there) => Ok(()),
+        other => other,
+    };
+    make(format!("CREATE DATABASE {name}"), "42P04")
+        .and_then(|()| make(format!("CREATE ROLE {name} LOGIN"), "42710"))
+        .with_context(|| format!("cannot make the database {name}"))?;
+    let url = |user: &str| format!("postgres://{user}@{address}/{name}");
+    Ok((url(&user), url(name)))
 }
 
 fn start_local(kind: Kind, place: &Place) -> Result<Server> {

@@ -14,9 +14,6 @@ use crate::workspace::Workspace;
 use counts::Counts;
 use suites::Suite;
 
-/// The same packages and features for every command, so that nothing is built twice.
-const EVERYTHING: [&str; 3] = ["test", "--workspace", "--all-features"];
-
 /// What became of a suite.
 #[derive(Debug)]
 enum Outcome {
@@ -48,7 +45,8 @@ pub(crate) fn run(workspace: &Workspace, args: &TestArgs) -> Result<bool> {
 /// Everything is built before the first server starts, so that a compiler's error comes
 /// early and the servers do not wait for it.
 fn build(workspace: &Workspace) -> Result<()> {
-    let mut build = workspace.cargo("cargo", &EVERYTHING).arg("--no-run").spawn()?;
+    let mut build =
+        workspace.cargo("cargo", &["test"]).args(workspace.everything()).arg("--no-run").spawn()?;
     if !build.wait()?.success() {
         bail!("the tests do not build");
     }
@@ -90,7 +88,8 @@ fn run_suite(
 ) -> Result<Outcome> {
     eprintln!("\nxtask: suite {}: {}", suite.name, suite.what);
     let started = Instant::now();
-    let mut launch = workspace.cargo("cargo test", &EVERYTHING).arg("--no-fail-fast");
+    let mut launch =
+        workspace.cargo("cargo test", &["test"]).args(workspace.everything()).arg("--no-fail-fast");
     launch = launch.args(suite.arguments(workspace.test_targets()).unwrap_or_default());
     launch = launch.args(&args.filter);
     launch = servers.into_iter().flat_map(Servers::iter).fold(launch, |launch, server| {

@@ -1,4 +1,4 @@
-//! `up` and `down`: servers for work by hand.
+//! `up` and `down`: servers and services for work by hand.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -11,15 +11,20 @@ use nix::unistd::Pid;
 
 use crate::cli::{DownArgs, UpArgs};
 use crate::interrupt;
-use crate::servers::{Kind, Servers, Wanted};
+use crate::servers::{self, Kind, Servers, Wanted};
+use crate::services::{self, Services};
 use crate::workspace::Workspace;
 
 /// Servers stop within seconds, services drain within 30 s.
 const DOWN_LIMIT: Duration = Duration::from_secs(60);
 
-/// Starts the servers, prints `KEY=value` lines, and stays until a signal.
+/// Starts servers and services, prints `KEY=value` lines, and stays until a signal.
 pub(crate) fn up(workspace: &Workspace, args: &UpArgs) -> Result<bool> {
     let _lock = lock_for_up(workspace, &args.name)?;
+    if !args.only_servers {
+        servers::require_compilers()?;
+        services::build(workspace, args)?;
+    }
     let wanted = Wanted { name: &args.name, source: args.servers, data: args.data.as_deref() };
     let mut servers = Servers::start(workspace, &Kind::ALL, &wanted)?;
     for server in servers.iter() {
@@ -29,10 +34,19 @@ pub(crate) fn up(workspace: &Workspace, args: &UpArgs) -> Result<bool> {
         }
     }
     std::io::stdout().flush()?;
+    // Made after the servers, so dropped before them: services drain into servers that answer.
+    let mut services = None;
+    if !args.only_servers {
+        let started = services.insert(Services::start(workspace, &servers, args)?);
+        println!("{}", started.lines().join("\n"));
+        std::io::stdout().flush()?;
+    }
     eprintln!("xtask: up; Ctrl-C or `cargo xtask down` ends it");
     while interrupt::pause().is_ok() {
         servers.check_alive()?;
+        services.as_mut().map_or(Ok(()), Services::watch)?;
     }
+    drop(services);
     drop(servers);
     eprintln!("xtask: down");
     Ok(true)

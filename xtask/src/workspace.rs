@@ -19,11 +19,18 @@ const OWN_BUILD: &[&str] = &[
     "CARGO_PRIMARY_PACKAGE",
 ];
 
+/// Features that tests and checks leave out, and why.
+const LEFT_OUT: &[&str] = &[
+    // OpenSSL from source: minutes of building, for nothing that a test here could see.
+    "quadrille/kafka-ssl",
+];
+
 #[derive(Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,
     test_targets: Vec<String>,
+    features: String,
 }
 
 impl Workspace {
@@ -56,7 +63,28 @@ impl Workspace {
             .collect();
         test_targets.sort();
         test_targets.dedup();
-        Ok(Self { root: path("workspace_root")?, target: path("target_directory")?, test_targets })
+        let mut features: Vec<String> = list(&metadata["packages"])
+            .iter()
+            .flat_map(|package| {
+                let name = text(&package["name"]).unwrap_or_default();
+                let features = package["features"].as_object().cloned().unwrap_or_default();
+                features.into_iter().map(move |(feature, _)| format!("{name}/{feature}"))
+            })
+            .filter(|feature| !LEFT_OUT.contains(&feature.as_str()))
+            .collect();
+        features.sort();
+        Ok(Self {
+            root: path("workspace_root")?,
+            target: path("target_directory")?,
+            test_targets,
+            features: features.join(","),
+        })
+    }
+
+    /// All packages with all features but the few that are left out: the same for every command, so that
+    /// nothing is built twice.
+    pub(crate) fn everything(&self) -> [&str; 3] {
+        ["--workspace", "--features", &self.features]
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -73,6 +101,11 @@ impl Workspace {
         let dir = self.target.join("xtask").join(name);
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         Ok(dir)
+    }
+
+    /// Where cargo puts a program.
+    pub(crate) fn program(&self, profile: &str, name: &str) -> PathBuf {
+        self.target.join(profile).join(name)
     }
 
     /// Whether `cargo NAME` exists.
@@ -102,16 +135,17 @@ mod test {
     use super::*;
 
     #[test]
-    fn test_targets_are_those_of_kind_test() {
+    fn test_targets_and_features_are_those_of_the_packages() {
         let metadata = serde_json::json!({
             "workspace_root": "/r", "target_directory": "/r/target",
             "packages": [
-                {"targets": [{"kind": ["lib"], "name": "a"}, {"kind": ["test"], "name": "z"}]},
+                {"name": "quadrille", "features": {"kafka": [], "kafka-ssl": []}, "targets": [{"kind": ["lib"], "name": "a"}, {"kind": ["test"], "name": "z"}]},
                 {"targets": [{"kind": ["test"], "name": "b"}, {"kind": ["bin"], "name": "c"}]},
             ],
         });
         let workspace = Workspace::read(&metadata).unwrap();
         assert_eq!(workspace.test_targets(), ["b", "z"]);
+        assert_eq!(workspace.everything(), ["--workspace", "--features", "quadrille/kafka"]);
         assert_eq!(workspace.root(), Path::new("/r"));
     }
 }

@@ -1,6 +1,7 @@
 //! The intake: log and commands in, appends out. The decider decides; this does the I/O around it.
 
 mod commit;
+mod contention;
 mod lanes;
 mod records;
 
@@ -12,10 +13,12 @@ use std::{
 };
 
 use commit::{Commit, Load};
+use contention::Contention;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    client::ClientError,
     decider::{Decider, Job, Work},
     limits::{Backoff, Limits},
     signal::{checked, halted, raised},
@@ -68,6 +71,11 @@ struct Running<S: Service> {
     lanes_of: HashMap<Arc<str>, u32>,
     /// Lanes that hold as many keys as they may.
     full: Vec<SourceLane>,
+    /// When to join the group again, while there is no subscription.
+    subscribe_at: Timestamp,
+    contention: Contention,
+    /// Names this run of the intake in the locks that it takes.
+    lock_holder: String,
     last_seal: Timestamp,
     last_works: usize,
     draining: bool,
@@ -88,12 +96,15 @@ impl<S: Service> Intake<S> {
         if open {
             running.run(gate).await;
         }
-        running.parts.decider.abandon();
         running.parts.jobs.close();
         while let Ok(job) = running.parts.jobs.try_recv() {
             running.parts.decider.push(Work::Command(job));
         }
-        running.parts.decider.abandon();
+        let why = match &*running.parts.status.gate().borrow() {
+            Gate::Halted(reason) => ClientError::Unavailable(format!("halted: {reason}")),
+            _ => ClientError::ShuttingDown,
+        };
+        running.parts.decider.abandon(&why);
     }
 }
 
@@ -110,6 +121,9 @@ impl<S: Service> Running<S> {
             assigned: BTreeMap::new(),
             lanes_of: HashMap::new(),
             full: vec![],
+            subscribe_at: Timestamp::default(),
+            contention: Contention::default(),
+            lock_holder: parts.runtime.new_uuid().to_string(),
             last_seal: Timestamp::default(),
             last_works: 0,
             draining: false,
@@ -133,6 +147,7 @@ impl<S: Service> Running<S> {
                 () = halted(&mut gate) => return,
                 () = raised(&mut shutdown), if !self.draining => self.drain(),
                 result = self.commit.wait() => self.commit_ended(result).await,
+                () = self.contention.locked() => {}
                 slices = self.load.wait() => self.load_ended(slices),
                 job = self.parts.jobs.recv(), if taking => match job {
                     Some(job) => self.parts.decider.push(Work::Command(job)),
@@ -151,7 +166,7 @@ impl<S: Service> Running<S> {
         if self.draining {
             return;
         }
-        if self.subscription.is_none() && !self.parts.topics.is_empty() {
+        if self.wants_subscription() && self.parts.runtime.clock.now() >= self.subscribe_at {
             self.subscribe().await;
         }
         self.tend_lanes().await;
@@ -186,6 +201,9 @@ impl<S: Service> Running<S> {
 
     /// Decides as far as possible; starts the next load and the next commit.
     fn pump(&mut self) {
+        if self.contention.is_waiting() {
+            return;
+        }
         if self.load.is_idle() {
             let wants = self.parts.decider.advance();
             if !wants.is_empty() {
@@ -222,6 +240,10 @@ impl<S: Service> Running<S> {
             || self.parts.runtime.clock.now() >= self.last_seal.plus(pace)
     }
 
+    fn wants_subscription(&self) -> bool {
+        self.subscription.is_none() && !self.parts.topics.is_empty() && !self.draining
+    }
+
     /// The next moment at which there is something to do although nothing arrives.
     fn sleep_until(&self) -> crate::runtime::BoxFuture<'static, ()> {
         let now = self.parts.runtime.clock.now();
@@ -229,7 +251,8 @@ impl<S: Service> Running<S> {
             .then(|| self.last_seal.plus(self.parts.limits.pace_under_load));
         let retry = self.parts.decider.lanes.next_due().filter(|_| !self.draining);
         let claim = self.assigned.values().flatten().min().copied();
-        match [paced, retry, claim].into_iter().flatten().min() {
+        let subscribe = self.wants_subscription().then_some(self.subscribe_at);
+        match [paced, retry, claim, subscribe].into_iter().flatten().min() {
             Some(at) => self.parts.runtime.clock.sleep(at.since(now).max(Duration::from_millis(1))),
             None => Box::pin(std::future::pending()),
         }

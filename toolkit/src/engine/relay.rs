@@ -22,7 +22,7 @@ use crate::{
     id::{Lane, LaneSeq, SourceLane},
     log::{EventLog, LogError, Publisher, record},
     runtime::{Runtime, Timestamp},
-    store::{BoxError, EventStore, Floor, RecordedEvent},
+    store::{BoxError, EventStore, Floor, RecordedEvent, Registration},
 };
 
 /// Records that are read from a tail at first; eight times as many each time that none is ours.
@@ -36,6 +36,8 @@ pub(crate) struct Relay {
     pub(crate) lanes: Vec<Lane>,
     pub(crate) topic: Arc<str>,
     pub(crate) identity: record::ServiceIdentity,
+    /// With the shards that this instance was started with.
+    pub(crate) registration: Registration,
     pub(crate) transactional_id: String,
     pub(crate) holder: String,
     pub(crate) store: Arc<dyn EventStore>,
@@ -109,6 +111,7 @@ impl Relay {
                 End::Doubt(reason) => {
                     add(&self.status.counters.relay_doubts, 1);
                     tracing::warn!(id = %self.transactional_id, %reason, "transaction in doubt: starting over with a new epoch");
+                    self.pause(backoff.pause()).await;
                 }
                 End::Trouble(reason) => {
                     self.status.trouble(part, Some(reason));
@@ -125,8 +128,12 @@ impl Relay {
         format!("relay/{}", self.shard)
     }
 
+    /// Shutting down cuts one pause short, not all: a log that does not answer is not asked in a spin.
     async fn pause(&mut self, pause: std::time::Duration) {
         let sleep = self.runtime.clock.sleep(pause);
+        if *self.flush.borrow() {
+            return sleep.await;
+        }
         let mut flush = self.flush.clone();
         tokio::select! {
             biased;
@@ -143,6 +150,19 @@ impl Relay {
         }
     }
 
+    /// P9: a lane that belongs to another shard by now is not ours to publish.
+    async fn check_shards(&self) -> Result<(), End> {
+        let ours = self.registration.shards;
+        let stored = self.store.register(&self.registration).await?.shards;
+        if stored == ours {
+            return Ok(());
+        }
+        self.store.release(&self.lease_name(), &self.holder).await?;
+        Err(End::Trouble(format!(
+            "the lanes are spread over {stored} shards now, and this instance was started with {ours}: start it anew"
+        )))
+    }
+
     /// One tenure: lease, epoch, comparison, and then rounds until something ends it.
     async fn tenure(&mut self, backoff: &mut Backoff) -> End {
         match self.serve(backoff).await {
@@ -151,18 +171,22 @@ impl Relay {
     }
 
     async fn serve(&mut self, backoff: &mut Backoff) -> Result<End, End> {
+        self.check_shards().await?;
         let mut leased = self.renew().await?;
         let mut publisher = self.log.publisher(&self.transactional_id, &self.topic).await?;
+        // Once more: whoever changes the shards fences every id after it has said so.
+        self.check_shards().await?;
         let mut rounds = match self.compare().await? {
             Ok(rounds) => rounds,
             Err(reason) => return Ok(End::Halted(reason)),
         };
         self.status.shard_checked(self.shard);
         self.status.trouble("relay", None);
-        backoff.reset();
         loop {
             if self.runtime.clock.now().since(leased) > self.limits.lease_ttl / 3 {
                 leased = self.renew().await?;
+                // A quiet lane's floor must not wait for its next events: retention does not.
+                self.write_floors(&mut rounds, 0).await?;
             }
             while let Ok(events) = self.fresh.try_recv() {
                 rounds.offer(&events);
@@ -170,18 +194,22 @@ impl Relay {
             rounds.refill(&*self.store, self.limits.relay_records_max).await?;
             let round = rounds.take(&self.identity, self.limits.relay_records_max);
             if round.is_empty() {
+                backoff.reset();
                 if *self.flush.borrow() {
-                    rounds.look(&*self.store).await?;
+                    self.look(&mut rounds).await?;
                     if rounds.is_level() {
                         self.write_floors(&mut rounds, 0).await?;
                         return Ok(End::Flushed);
                     }
+                    // The store has said that there is more, and will have it in a moment.
+                    self.runtime.clock.sleep(self.limits.backoff_first).await;
                     continue;
                 }
                 self.wait(&mut rounds).await?;
                 continue;
             }
             publisher = self.publish(publisher, round).await?;
+            backoff.reset();
             rounds.published();
             self.write_floors(&mut rounds, self.limits.floor_every_events).await?;
         }
@@ -218,7 +246,17 @@ impl Relay {
             () = raised(&mut flush) => {}
             () = sleep => {}
         }
-        Ok(rounds.look(&*self.store).await?)
+        self.look(rounds).await
+    }
+
+    /// Asks the store how far it has come. One that ends before what is published has lost events: the
+    /// next comparison says so (P8).
+    async fn look(&self, rounds: &mut Rounds) -> Result<(), End> {
+        if rounds.look(&*self.store).await? {
+            Ok(())
+        } else {
+            Err(End::Doubt("the store ends before what was published".to_owned()))
+        }
     }
 
     /// Compares each lane's tail with the store (P6, P8). The inner error is a contradiction.
@@ -237,7 +275,10 @@ impl Relay {
             };
             let floor = self.store.floor(*lane).await?;
             match judge(*lane, head, &tail, stored, floor.as_ref()) {
-                Start::After(seq) => positions.push((*lane, seq, head, tail)),
+                Start::After(seq) => {
+                    let floor = floor.filter(|floor| floor.topic_id == tail.topic_id);
+                    positions.push((*lane, seq, head, floor.map_or(0, |floor| floor.lane_seq)));
+                }
                 Start::Wait(reason) => return Err(End::Trouble(reason)),
                 Start::Halt(reason) => return Ok(Err(reason)),
             }

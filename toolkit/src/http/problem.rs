@@ -12,6 +12,7 @@ use crate::engine::ClientError;
 
 /// How long a client should wait after a 503, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 1;
+const INVALID_BODY: &str = "The body does not say what it should";
 
 /// Why a request got no better answer. Serialised as `application/problem+json`.
 ///
@@ -55,6 +56,11 @@ impl Problem {
     #[must_use]
     pub fn unprocessable(kind: &str, title: &'static str) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title)
+    }
+
+    pub(super) fn not_an_object() -> Self {
+        Self::unprocessable("invalid-body", INVALID_BODY)
+            .detail("expected a JSON object, found an array")
     }
 
     /// Says what is wrong this time.
@@ -127,9 +133,7 @@ impl From<JsonRejection> for Problem {
                 return Self::new(rejection.status(), "too-large", "The body is too large")
                     .detail(format!("a body has at most {BODY_BYTES_MAX} bytes"));
             }
-            StatusCode::UNPROCESSABLE_ENTITY => {
-                ("invalid-body", "The body does not say what it should")
-            }
+            StatusCode::UNPROCESSABLE_ENTITY => ("invalid-body", INVALID_BODY),
             _ => ("malformed-body", "The body cannot be read as JSON"),
         };
         Self::new(rejection.status(), kind, title).detail(rejection.body_text())

@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::{
     id::{CauseId, Lane, LaneSeq, SourceLane},
@@ -40,6 +41,8 @@ pub enum Fault {
 pub struct FaultyStore<S> {
     inner: S,
     script: Mutex<Script>,
+    /// Whether appends are held up.
+    holding: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -48,13 +51,14 @@ struct Script {
     rejected: Vec<Vec<u8>>,
     loads: usize,
     seen: Vec<Append>,
+    held_up: usize,
 }
 
 impl<S: EventStore> FaultyStore<S> {
     /// Wraps a store; nothing fails yet.
     #[must_use]
     pub fn new(inner: S) -> Self {
-        Self { inner, script: Mutex::default() }
+        Self { inner, script: Mutex::default(), holding: watch::Sender::new(false) }
     }
 
     /// The store inside.
@@ -79,6 +83,32 @@ impl<S: EventStore> FaultyStore<S> {
         let mut script = self.lock();
         script.faults.clear();
         script.rejected.clear();
+    }
+
+    /// Appends from now on do not begin before [`resume`](Self::resume), as on a slow disk.
+    pub fn hold(&self) {
+        self.holding.send_replace(true);
+    }
+
+    /// Ends [`hold`](Self::hold).
+    pub fn resume(&self) {
+        self.holding.send_replace(false);
+    }
+
+    /// How many appends are held up now.
+    #[must_use]
+    pub fn held_up(&self) -> usize {
+        self.lock().held_up
+    }
+
+    async fn pass_the_hold(&self) {
+        let mut holding = self.holding.subscribe();
+        if *holding.borrow() {
+            self.lock().held_up += 1;
+            // The sender lives as long as `self`: this cannot fail.
+            let _ = holding.wait_for(|holding| !holding).await.is_ok();
+            self.lock().held_up -= 1;
+        }
     }
 
     /// How many calls of `load` there were.
@@ -121,6 +151,7 @@ fn contains(payload: &[u8], bytes: &[u8]) -> bool {
 #[async_trait]
 impl<S: EventStore> EventStore for FaultyStore<S> {
     async fn append(&self, append: &Append) -> Result<Appended, AppendError> {
+        self.pass_the_hold().await;
         match self.fault_for(append)? {
             Fault::Pass => self.inner.append(append).await,
             Fault::Conflict => {

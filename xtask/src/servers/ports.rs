@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use anyhow::{Context, Result};
 
 /// `N` different ports that are free now. All are held until all are known.
-pub(super) fn free<const N: usize>() -> Result<[u16; N]> {
+pub(crate) fn free<const N: usize>() -> Result<[u16; N]> {
     let mut held = Vec::with_capacity(N);
     let mut ports = [0; N];
     for port in &mut ports {

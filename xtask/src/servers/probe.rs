@@ -40,7 +40,7 @@ pub(super) fn kafka_at(servers: &str, limit: Duration) -> Result<String> {
 }
 
 /// User and `host:port` of a PostgreSQL URL.
-fn postgres_parts(url: &str) -> Result<(String, String)> {
+pub(super) fn postgres_parts(url: &str) -> Result<(String, String)> {
     let rest = url.strip_prefix("postgres://").or(url.strip_prefix("postgresql://"));
     let rest = rest.context("not a postgres:// URL")?;
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
@@ -82,25 +82,65 @@ fn read_i32(stream: &mut TcpStream) -> Result<i32> {
 /// Logs in and returns `server_version`; a server that wants a password is alive, but
 /// tells its version only to those who know it.
 pub(super) fn postgres(address: &str, user: &str) -> Result<String> {
+    let (_, version) = login(address, user, "postgres")?;
+    Ok(version)
+}
+
+/// Runs statements, each by itself, as a user who needs no password; an error has the
+/// server's words.
+pub(super) fn postgres_run(
+    address: &str,
+    user: &str,
+    database: &str,
+    statements: &[String],
+) -> Result<()> {
+    let (mut stream, version) = login(address, user, database)?;
+    if version == NEEDS_PASSWORD {
+        bail!("the server asks for a password, which xtask does not know how to give");
+    }
+    for statement in statements {
+        let length = i32::try_from(statement.len() + 5)?;
+        stream
+            .write_all(&[b"Q", &length.to_be_bytes()[..], statement.as_bytes(), b"\0"].concat())?;
+        until_ready(&mut stream).with_context(|| statement.clone())?;
+    }
+    Ok(())
+}
+
+/// What is known of the version of a server that wants a password.
+const NEEDS_PASSWORD: &str = "(asks for a password)";
+
+fn login(address: &str, user: &str, database: &str) -> Result<(TcpStream, String)> {
     let mut stream = connect(address)?;
     let mut body = POSTGRES_PROTOCOL.to_be_bytes().to_vec();
-    body.extend(format!("user\0{user}\0database\0postgres\0\0").as_bytes());
+    body.extend(format!("user\0{user}\0database\0{database}\0\0").as_bytes());
     let length = i32::try_from(body.len() + 4)?;
     stream.write_all(&[&length.to_be_bytes()[..], &body].concat())?;
-    let mut version = None;
+    let version = until_ready(&mut stream)?;
+    Ok((stream, version.context("the server did not tell its version")?))
+}
+
+/// Reads what the server says until it waits for the next words; the version, if it was told.
+fn until_ready(stream: &mut TcpStream) -> Result<Option<String>> {
+    let (mut version, mut failure) = (None, None);
     loop {
         let mut tag = [0];
         stream.read_exact(&mut tag)?;
-        let length = read_i32(&mut stream)?;
-        let block = read_block(&mut stream, length.saturating_sub(4))?;
+        let length = read_i32(stream)?;
+        let block = read_block(stream, length.saturating_sub(4))?;
         match tag[0] {
-            b'R' if block != [0; 4] => return Ok("(asks for a password)".to_owned()),
+            b'R' if block != [0; 4] => return Ok(Some(NEEDS_PASSWORD.to_owned())),
             b'S' => version = parameter(&block, "server_version").or(version),
-            b'E' => bail!("{}", String::from_utf8_lossy(&block).replace('\0', " ")),
-            b'Z' => return version.context("the server did not tell its version"),
+            b'E' => failure = Some(String::from_utf8_lossy(&block).replace('\0', " ")),
+            b'Z' => break,
             _ => {}
         }
+        // A failure of the login has no end but that of the connection.
+        if let Some(failure) = failure.take_if(|it| it.contains("FATAL")) {
+            bail!("{failure}");
+        }
     }
+    failure.map_or(Ok(version), |failure| bail!("{failure}"))
 }
 
 fn parameter(block: &[u8], wanted: &str) -> Option<String> {
@@ -170,7 +210,7 @@ mod test {
 
     #[test]
     fn a_postgres_that_starts_up_is_not_ready() {
-        let bytes = b"E\0\0\0\x1aMis starting up now\0\0\0";
+        let bytes = b"E\0\0\0\x21SFATAL\0Mis starting up now\0\0\0";
         let error = postgres(&answering(bytes), "me").unwrap_err();
         assert!(error.to_string().contains("starting up"), "{error}");
     }

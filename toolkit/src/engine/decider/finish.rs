@@ -70,7 +70,7 @@ impl<S: Service> Decider<S> {
                 let work = *work;
                 self.finish_command(work, streams, drafts, result, now, cell);
             }
-            Subject::Unreadable { .. } | Subject::RetryEnd { .. } => {}
+            Subject::Unreadable { .. } | Subject::Stuck { .. } | Subject::RetryEnd { .. } => {}
         }
         true
     }

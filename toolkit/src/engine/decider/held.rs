@@ -130,6 +130,16 @@ impl<S: Service> Decider<S> {
         self.open.held.insert(name, Some(held));
     }
 
+    /// A retry has come to a message that waits for a person: nothing of its key is tried until then.
+    pub(super) fn stand_still(&mut self, name: (SourceLane, Arc<str>)) {
+        if !self.open.retry_failed.contains(&name)
+            && let Some(held) = self.held(&name.0, &name.1)
+        {
+            self.open.held.insert(name.clone(), Some(HeldKey { state: HeldState::Dead, ..held }));
+            self.open.retry_failed.insert(name);
+        }
+    }
+
     /// A held message was handled.
     pub(super) fn release(&mut self, message: &Message, attempts: u32) {
         self.open.guarded.insert(message.source.clone());
@@ -190,7 +200,11 @@ fn as_held(message: &Message, now: Timestamp) -> HeldMessage {
 pub(crate) fn unreadable(record: &LogRecord, malformed: &Malformed, now: Timestamp) -> HeldMessage {
     HeldMessage {
         source: record.source.clone(),
-        id: malformed.id.map_or_else(|| fingerprint(record), |id| id.to_string()),
+        // Two records without a number may carry the same id, and neither may hide the other.
+        id: match (malformed.id, malformed.seq) {
+            (Some(id), Some(_)) => id.to_string(),
+            _ => fingerprint(record),
+        },
         key: malformed.key.clone().filter(|_| malformed.seq.is_some()).unwrap_or_else(|| "".into()),
         seq: malformed.seq.unwrap_or(0),
         offset: record.offset,

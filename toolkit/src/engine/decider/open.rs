@@ -47,6 +47,11 @@ pub(crate) enum Subject {
     Unreadable {
         work: usize,
     },
+    /// A held message that cannot be read: it keeps its place until a person decides.
+    Stuck {
+        source: SourceLane,
+        key: Arc<str>,
+    },
     /// Comes after the tasks of a retry: decides whether the key is free.
     RetryEnd {
         source: SourceLane,
@@ -175,10 +180,11 @@ impl Open {
         for held in &group.messages {
             let via =
                 Via::Held { attempts: held.attempts, held_at: held.held_at, state: held.state };
-            if let Ok(message) = decode_held(held) {
-                let subject = Subject::Message { message, via, poison: group.poison.clone() };
-                self.task(subject, Some(group.key.clone()));
-            }
+            let subject = match decode_held(held) {
+                Ok(message) => Subject::Message { message, via, poison: group.poison.clone() },
+                Err(_) => Subject::Stuck { source: group.source.clone(), key: group.key.clone() },
+            };
+            self.task(subject, Some(group.key.clone()));
         }
         let end = Subject::RetryEnd {
             source: group.source.clone(),

@@ -198,6 +198,9 @@ impl<S: Service> Decider<S> {
                 Verdict::Again
             }
             AppendError::PositionLost { lanes } => {
+                // One that was claimed anew since then is ours: only what was taken before is void.
+                let lanes: Vec<SourceLane> =
+                    lanes.into_iter().filter(|lane| self.owns_as_sealed(lane)).collect();
                 self.roll_back(&[]);
                 lanes.iter().for_each(|lane| self.drop_lane(lane));
                 Verdict::Lost(lanes)
@@ -226,6 +229,12 @@ impl<S: Service> Decider<S> {
             AppendError::Unavailable(reason) => Verdict::Retry(reason.to_string()),
             AppendError::Unknown(reason) => Verdict::Ask(reason.to_string()),
         }
+    }
+
+    /// Whether a lane is still held under the epoch of the append that is being committed.
+    fn owns_as_sealed(&self, lane: &SourceLane) -> bool {
+        let mut moved = self.sealed.iter().flat_map(|sealed| &sealed.append.positions);
+        moved.any(|p| p.source == *lane && self.lanes.owns_under(lane, p.epoch))
     }
 
     /// Takes both batches apart, back into works, in their order of arrival.
@@ -316,12 +325,12 @@ impl<S: Service> Decider<S> {
         }
     }
 
-    /// Shutting down: whoever still waits is told.
-    pub(crate) fn abandon(&mut self) {
+    /// Shutting down, or halted: whoever still waits is told.
+    pub(crate) fn abandon(&mut self, why: &ClientError) {
         self.roll_back(&[]);
         for work in self.pending.drain(..) {
             if let Work::Command(job) = work {
-                job.fail(JobFailure::Client(ClientError::ShuttingDown));
+                job.fail(JobFailure::Client(why.clone()));
             }
         }
     }

@@ -84,6 +84,11 @@ impl<S: Service> Decider<S> {
                 self.bury_unreadable(*held);
                 None
             }
+            Subject::Stuck { source, key } => {
+                let name = (source.clone(), key.clone());
+                self.stand_still(name);
+                None
+            }
             Subject::RetryEnd { source, key, complete, holds } => {
                 let (source, key, complete, holds) =
                     (source.clone(), key.clone(), *complete, *holds);
@@ -112,7 +117,7 @@ impl<S: Service> Decider<S> {
             }
             // One before it failed, or a person is to decide: what follows keeps its place.
             Via::Held { state: HeldState::Dead, .. } => {
-                self.open.retry_failed.insert(name);
+                self.stand_still(name);
                 return None;
             }
             Via::Held { .. } if self.open.retry_failed.contains(&name) => return None,

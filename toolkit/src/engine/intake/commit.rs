@@ -135,6 +135,7 @@ impl<S: Service> Running<S> {
         match result {
             Ok(appended) => {
                 self.commit_backoff.reset();
+                self.end_contention();
                 self.parts.status.trouble("store", None);
                 let settled = self.parts.decider.committed(&appended);
                 if !settled.fresh.is_empty() {
@@ -154,6 +155,7 @@ impl<S: Service> Running<S> {
 
     fn commit_failed(&mut self, error: AppendError) {
         tracing::debug!(%error, "append failed");
+        self.note_conflict(&error);
         let (store, runtime) = (self.parts.store.clone(), self.parts.runtime.clone());
         match self.parts.decider.failed(error) {
             CommitVerdict::Again => {

@@ -2,10 +2,7 @@
 
 use super::Running;
 use crate::{
-    engine::{
-        decider::{RetryGroup, Work},
-        signal::raised,
-    },
+    engine::decider::{RetryGroup, Work},
     id::SourceLane,
     log::{Found, LogError},
     runtime::Timestamp,
@@ -26,26 +23,18 @@ impl<S: Service> Running<S> {
                 self.subscription = Some(subscription);
                 self.parts.status.trouble("log", None);
             }
-            Err(error) => self.subscription_lost(&error).await,
+            Err(error) => self.subscription_lost(&error),
         }
     }
 
-    /// The subscription is gone; so are its lanes. A new one follows after a pause.
-    pub(super) async fn subscription_lost(&mut self, error: &LogError) {
+    /// The subscription is gone; so are its lanes. A new one follows after a pause; commands go on
+    /// meanwhile.
+    pub(super) fn subscription_lost(&mut self, error: &LogError) {
         self.parts.status.trouble("log", Some(error.to_string()));
         self.subscription = None;
         let lanes: Vec<SourceLane> = self.assigned.keys().cloned().collect();
         self.revoked(&lanes);
-        let pause = self.parts.runtime.clock.sleep(self.log_backoff.pause());
-        let mut shutdown = self.parts.shutdown.clone();
-        self.alongside(async move {
-            tokio::select! {
-                biased;
-                () = raised(&mut shutdown) => {}
-                () = pause => {}
-            }
-        })
-        .await;
+        self.subscribe_at = self.parts.runtime.clock.now().plus(self.log_backoff.pause());
     }
 
     pub(super) async fn assigned(&mut self, lanes: Vec<SourceLane>) {
@@ -124,7 +113,7 @@ impl<S: Service> Running<S> {
             lanes: lanes.clone(),
             consumes: self.parts.consumes.clone(),
             start: self.parts.start,
-            held_max: self.parts.limits.held_keys_max,
+            held_max: self.held_heads_max(),
         };
         let store = self.parts.store.clone();
         match self.alongside(async move { store.claim(&claim).await }).await {
@@ -144,8 +133,24 @@ impl<S: Service> Running<S> {
         }
     }
 
+    /// A lane waits when it holds `held_keys_max` keys; what was on its way then may be held as well.
+    fn held_heads_max(&self) -> usize {
+        let on_its_way = self.parts.limits.batch_works_max.saturating_mul(4);
+        self.parts.limits.held_keys_max.saturating_add(on_its_way).saturating_add(1)
+    }
+
     async fn claimed(&mut self, lane: SourceLane, claimed: Claimed) {
         match claimed {
+            // A key that is not known to be held would overtake itself (P11).
+            Claimed::Owned { held, .. } if held.len() >= self.held_heads_max() => {
+                self.assigned.insert(lane.clone(), None);
+                let reason = format!(
+                    "it holds {} keys or more: raise `Limits::held_keys_max`, or see to the dead messages",
+                    held.len()
+                );
+                self.parts.decider.drop_lane(&lane);
+                self.parts.status.lane_stopped(&lane, reason);
+            }
             Claimed::Owned { epoch, position, held } => {
                 self.assigned.insert(lane.clone(), None);
                 self.parts.status.lane_released(&lane);

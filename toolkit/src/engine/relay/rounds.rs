@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::plan::Tail;
 use crate::{
     id::{Lane, LaneSeq},
     log::{
@@ -33,14 +32,15 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    pub(super) fn new(positions: Vec<(Lane, LaneSeq, LaneSeq, Tail)>) -> Self {
-        let lanes = positions.into_iter().map(|(lane, published, head, _)| {
+    /// Each lane with the last number in the log, the last one in the store, and that of its floor.
+    pub(super) fn new(positions: Vec<(Lane, LaneSeq, LaneSeq, LaneSeq)>) -> Self {
+        let lanes = positions.into_iter().map(|(lane, published, head, floor)| {
             let queue = LaneQueue {
                 published,
                 taken: published,
                 queue: VecDeque::new(),
                 known_head: head,
-                floor: published,
+                floor,
             };
             (lane, queue)
         });
@@ -73,13 +73,17 @@ impl Rounds {
         Ok(())
     }
 
-    /// Asks the store how far the lanes have come: other instances append too.
-    pub(super) async fn look(&mut self, store: &dyn EventStore) -> Result<(), StoreError> {
+    /// Asks the store how far the lanes have come: other instances append too. False when it ends
+    /// before what is published.
+    pub(super) async fn look(&mut self, store: &dyn EventStore) -> Result<bool, StoreError> {
         let heads = store.lane_heads().await?;
+        let mut whole = true;
         for (id, lane) in &mut self.lanes {
-            lane.known_head = lane.known_head.max(heads.get(id.0 as usize).copied().unwrap_or(0));
+            let head = heads.get(id.0 as usize).copied().unwrap_or(0);
+            whole &= head >= lane.published;
+            lane.known_head = lane.known_head.max(head);
         }
-        Ok(())
+        Ok(whole)
     }
 
     /// The next round: at most `max` records, each lane's in order.

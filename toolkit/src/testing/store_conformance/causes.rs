@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     pin::pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
     time::Instant,
 };
 
@@ -155,7 +155,7 @@ pub async fn p17_a_dropped_append_is_whole_or_nothing(place: &dyn StorePlace) {
 async fn poll_some<F: Future>(future: F, polls: usize) {
     let mut future = pin!(future);
     for _ in 0..polls {
-        if let Poll::Ready(_) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
             return;
         }
         // Time for the store's own threads, of which this test knows nothing.

@@ -1,0 +1,7 @@
+//! The order service as a process: `--help` tells how it is configured.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quadrille::process::main(order::Orders, order::router)
+}

@@ -1,0 +1,5 @@
+//! The four services over HTTP, on real engines with stores and a log in memory.
+
+mod bad_input;
+mod story;
+mod support;

@@ -1,0 +1,7 @@
+//! The shipping service as a process: `--help` tells how it is configured.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quadrille::process::main(shipping::Shipping::default(), shipping::router)
+}

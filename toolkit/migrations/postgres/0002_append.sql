@@ -1,0 +1,190 @@
+-- Released: never edit this file, add the next one. The statements that check and write in one round
+-- trip. Each statement in a volatile function sees what was committed before it began, so what is
+-- checked behind a lock is current. Their own failures have SQLSTATEs of the class QD, and name the
+-- culprits in DETAIL by their places in the arrays, from 1.
+
+-- Serialises the question whether a cause was committed with the append that it names (P17).
+CREATE FUNCTION cause_key(cause uuid) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN hashtextextended(cause::text, 0);
+
+-- Held messages, in order: one that an earlier change let go is no longer there for a later one. The
+-- lock on the lane's position, which comes with each of them, keeps others away.
+CREATE FUNCTION change_held(
+    p_topic text[], p_lane integer[], p_id text[], p_change text[], p_attempts bigint[],
+    p_new_attempts bigint[], p_state text[], p_next_at bigint[], p_reason text[],
+    p_key text[], p_seq bigint[], p_offset bigint[], p_type text[], p_saga text[],
+    p_headers bytea[], p_payload bytea[], p_held_at bigint[]
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_change   record;
+    v_culprits bigint[] := '{}';
+BEGIN
+    FOR v_change IN
+        SELECT * FROM unnest(p_topic, p_lane, p_id, p_change, p_attempts, p_new_attempts, p_state,
+                             p_next_at, p_reason, p_key, p_seq, p_offset, p_type, p_saga, p_headers,
+                             p_payload, p_held_at) WITH ORDINALITY
+               u(topic, lane, id, change, attempts, new_attempts, state, next_at, reason, key, seq,
+                 log_offset, event_type, saga, headers, payload, held_at, n)
+         ORDER BY n
+    LOOP
+        CASE v_change.change
+        WHEN 'hold' THEN
+            INSERT INTO held (topic, lane, id, key, seq, log_offset, event_type, saga, headers,
+                              payload, state, attempts, held_at, next_at, reason)
+            VALUES (v_change.topic, v_change.lane, v_change.id, v_change.key, v_change.seq,
+                    v_change.log_offset, v_change.event_type, v_change.saga, v_change.headers,
+                    v_change.payload, v_change.state, v_change.attempts, v_change.held_at,
+                    v_change.next_at, v_change.reason)
+            ON CONFLICT (topic, lane, id) DO NOTHING;
+            CONTINUE;
+        WHEN 'release' THEN
+            DELETE FROM held h WHERE h.topic = v_change.topic AND h.lane = v_change.lane
+               AND h.id = v_change.id AND h.attempts = v_change.attempts;
+        ELSE
+            UPDATE held h SET attempts = v_change.new_attempts, state = v_change.state,
+                   next_at = v_change.next_at, reason = v_change.reason
+             WHERE h.topic = v_change.topic AND h.lane = v_change.lane AND h.id = v_change.id
+               AND h.attempts = v_change.attempts;
+        END CASE;
+        IF NOT FOUND THEN
+            v_culprits := v_culprits || v_change.n;
+        END IF;
+    END LOOP;
+    IF cardinality(v_culprits) > 0 THEN
+        RAISE EXCEPTION 'a held message has changed'
+            USING ERRCODE = 'QD003', DETAIL = v_culprits::text;
+    END IF;
+END $$;
+
+-- Everything that commits together (P1). Arrays of one kind have one length, and come sorted by what
+-- they lock. Gives the first number of each lane, in the order of `p_lane`.
+CREATE FUNCTION append(
+    p_cause uuid, p_at bigint,
+    p_answer_cause uuid[], p_answer bytea[],
+    p_pos_topic text[], p_pos_lane integer[], p_pos_epoch bigint[], p_pos_from bigint[],
+    p_pos_to bigint[], p_pos_id uuid[], p_pos_offset bigint[],
+    p_lane integer[], p_lane_count bigint[],
+    p_slot integer[], p_slot_alone boolean[],
+    p_read_stream text[], p_read_version bigint[],
+    p_stream text[], p_version bigint[], p_id uuid[], p_type text[], p_payload bytea[],
+    p_saga uuid[], p_causation text[], p_time bigint[], p_trace text[],
+    p_at_lane integer[], p_nth bigint[], p_key text[],
+    p_snap_stream text[], p_snap_shape bigint[], p_snap_version bigint[], p_snap_state bytea[],
+    p_gap_topic text[], p_gap_lane integer[], p_gap_first bigint[], p_gap_last bigint[],
+    p_held_topic text[], p_held_lane integer[], p_held_id text[], p_held_change text[],
+    p_held_attempts bigint[], p_held_new_attempts bigint[], p_held_state text[],
+    p_held_next_at bigint[], p_held_reason text[], p_held_key text[], p_held_seq bigint[],
+    p_held_offset bigint[], p_held_type text[], p_held_saga text[], p_held_headers bytea[],
+    p_held_payload bytea[], p_held_at bigint[]
+) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    v_culprits bigint[];
+    v_firsts   bigint[];
+    v_done     bigint[];
+BEGIN
+    IF p_cause IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock_shared(cause_key(p_cause));
+        IF EXISTS (SELECT FROM causes WHERE id = p_cause) THEN
+            RAISE EXCEPTION 'the cause was used before' USING ERRCODE = 'QD001';
+        END IF;
+    END IF;
+    IF cardinality(p_answer_cause) > 0 THEN
+        PERFORM FROM unnest(p_answer_cause) u(id)
+          WHERE EXISTS (SELECT FROM causes c WHERE c.id = u.id);
+        IF FOUND THEN
+            RAISE EXCEPTION 'a command was answered before' USING ERRCODE = 'QD001';
+        END IF;
+    END IF;
+
+    IF cardinality(p_pos_topic) > 0 THEN
+        WITH moved AS (
+            UPDATE positions p
+               SET last_seq = u.upto, next_offset = u.next_offset,
+                   last_id = CASE WHEN u.upto = u.since THEN p.last_id ELSE u.last_id END
+              FROM unnest(p_pos_topic, p_pos_lane, p_pos_epoch, p_pos_from, p_pos_to, p_pos_id,
+                          p_pos_offset) WITH ORDINALITY
+                   u(topic, lane, epoch, since, upto, last_id, next_offset, n)
+             WHERE p.topic = u.topic AND p.lane = u.lane AND p.epoch = u.epoch
+               AND p.last_seq = u.since
+            RETURNING u.n)
+        SELECT array_agg(n) INTO v_done FROM moved;
+        IF cardinality(v_done) IS DISTINCT FROM cardinality(p_pos_topic) THEN
+            SELECT array_agg(n) INTO v_culprits FROM generate_subscripts(p_pos_topic, 1) n
+             WHERE n <> ALL (coalesce(v_done, '{}'));
+            RAISE EXCEPTION 'a position is not as expected'
+                USING ERRCODE = 'QD002', DETAIL = v_culprits::text;
+        END IF;
+    END IF;
+
+    IF cardinality(p_held_topic) > 0 THEN
+        PERFORM change_held(
+            p_held_topic, p_held_lane, p_held_id, p_held_change, p_held_attempts,
+            p_held_new_attempts, p_held_state, p_held_next_at, p_held_reason, p_held_key,
+            p_held_seq, p_held_offset, p_held_type, p_held_saga, p_held_headers, p_held_payload,
+            p_held_at);
+    END IF;
+
+    IF cardinality(p_lane) > 0 THEN
+        WITH counted AS (
+            UPDATE lanes l SET head = l.head + u.n
+              FROM unnest(p_lane, p_lane_count) u(lane, n)
+             WHERE l.lane = u.lane
+            RETURNING l.lane, l.head - u.n + 1 AS first)
+        SELECT array_agg(first ORDER BY lane) INTO v_firsts FROM counted;
+        IF cardinality(v_firsts) IS DISTINCT FROM cardinality(p_lane) THEN
+            RAISE EXCEPTION 'a lane is not there' USING ERRCODE = 'QD005';
+        END IF;
+    END IF;
+
+    IF cardinality(p_slot) > 0 THEN
+        PERFORM CASE WHEN u.alone THEN pg_advisory_xact_lock(20817, u.slot)
+                     ELSE pg_advisory_xact_lock_shared(20817, u.slot) END
+          FROM unnest(p_slot, p_slot_alone) u(slot, alone);
+    END IF;
+    IF cardinality(p_read_stream) > 0 THEN
+        SELECT array_agg(u.n) INTO v_culprits
+          FROM unnest(p_read_stream, p_read_version) WITH ORDINALITY u(stream, version, n)
+         WHERE u.version IS DISTINCT FROM coalesce(
+               (SELECT e.version FROM events e WHERE e.stream = u.stream
+                 ORDER BY e.version DESC LIMIT 1), 0);
+        IF v_culprits IS NOT NULL THEN
+            RAISE EXCEPTION 'a stream has moved'
+                USING ERRCODE = 'QD004', DETAIL = v_culprits::text;
+        END IF;
+    END IF;
+
+    IF cardinality(p_stream) > 0 THEN
+        INSERT INTO events (version, time, lane_seq, lane, id, saga, stream, event_type, causation,
+                            key, trace, payload)
+        SELECT u.version, u.time, v_firsts[u.at_lane] + u.nth, p_lane[u.at_lane], u.id, u.saga,
+               u.stream, u.event_type, u.causation, u.key, u.trace, u.payload
+          FROM unnest(p_stream, p_version, p_id, p_type, p_payload, p_saga, p_causation, p_time,
+                      p_trace, p_at_lane, p_nth, p_key)
+               u(stream, version, id, event_type, payload, saga, causation, time,
+                 trace, at_lane, nth, key);
+    END IF;
+
+    IF p_cause IS NOT NULL THEN
+        INSERT INTO causes (id, at, in_lanes, firsts, answer)
+        VALUES (p_cause, p_at, p_lane, coalesce(v_firsts, '{}'),
+                p_answer[array_position(p_answer_cause, p_cause)]);
+    END IF;
+    IF cardinality(p_answer_cause) > 0 THEN
+        INSERT INTO causes (id, at, answer)
+        SELECT u.id, p_at, u.answer FROM unnest(p_answer_cause, p_answer) u(id, answer)
+         WHERE u.id IS DISTINCT FROM p_cause;
+    END IF;
+    IF cardinality(p_snap_stream) > 0 THEN
+        INSERT INTO snapshots AS s (stream, shape, version, state)
+        SELECT * FROM unnest(p_snap_stream, p_snap_shape, p_snap_version, p_snap_state)
+        ON CONFLICT (stream, shape) DO UPDATE
+           SET version = excluded.version, state = excluded.state
+         WHERE excluded.version >= s.version;
+    END IF;
+    IF cardinality(p_gap_topic) > 0 THEN
+        INSERT INTO gaps (topic, lane, first, last)
+        SELECT * FROM unnest(p_gap_topic, p_gap_lane, p_gap_first, p_gap_last)
+        ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN coalesce(v_firsts, '{}');
+END $$;

@@ -1,0 +1,47 @@
+//! The text of `--help`.
+
+use std::fmt::Write as _;
+
+use super::variables::{self, Default, Variable};
+
+pub(super) fn text(service: &str) -> String {
+    let mut text = format!(
+        "The {service} service, on PostgreSQL and Kafka.\n\n\
+         Usage: {service} [--help | --check-config]\n\n\
+         \x20 --help          this text\n\
+         \x20 --check-config  check the configuration and show what is in force, without secrets\n\n\
+         Variables (the environment goes before the file):\n"
+    );
+    for variable in variables::ALL {
+        describe(&mut text, variable);
+    }
+    text.push_str(
+        "\nSIGTERM or SIGINT drains and ends with 0; a second one ends at once, which is always safe.\n\
+         /livez answers from the beginning; /readyz says whether, and if not why.\n",
+    );
+    text
+}
+
+fn describe(text: &mut String, variable: &Variable) {
+    let default = match variable.default {
+        Default::Required => "required".to_owned(),
+        Default::Is(value) => format!("default {value}"),
+        Default::None(meaning) => format!("default: {meaning}"),
+    };
+    let (name, form, what) = (variable.full_name(), variable.form, variable.what);
+    // Writing to a string succeeds.
+    let _ = write!(text, "\n  {name}\n      {what}\n      {form}; {default}\n");
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_variable_is_there_with_form_and_default() {
+        let text = super::text("order");
+        for variable in super::variables::ALL {
+            assert!(text.contains(&variable.full_name()) && text.contains(variable.form));
+        }
+        assert!(text.contains("seconds, 1 to 3600; default 30"), "{text}");
+        assert!(text.contains("; required"), "{text}");
+    }
+}

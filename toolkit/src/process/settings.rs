@@ -1,0 +1,287 @@
+//! The settings of a process, read as a whole: either all are good, or all that is wrong is told.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{
+    indented,
+    sources::{Origin, Sources},
+    values::{self, DatabaseUrl},
+    variables::{self, Default, Variable},
+};
+use crate::{
+    engine::Config,
+    log::kafka::{KafkaConfig, KafkaLog},
+    store::StartAt,
+};
+
+/// What is written where nobody says otherwise.
+const LOG_DEFAULT: &str = "info";
+/// A topic of more partitions than this is a typing error.
+const LANES_MAX: u32 = 1_000;
+const DRAIN_SECONDS_MAX: u32 = 3_600;
+
+/// The settings of a process. Shown without secrets.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The first part of every topic, group and transactional id.
+    pub namespace: String,
+    /// Kafka's bootstrap servers: `host:port`, separated by commas.
+    pub kafka_brokers: String,
+    /// Whether the connection to brokers on other machines may be unencrypted.
+    pub kafka_plaintext_ok: bool,
+    /// The service's own database.
+    pub database_url: DatabaseUrl,
+    /// The tables' owner, who migrates.
+    pub database_owner_url: Option<DatabaseUrl>,
+    /// Where to listen.
+    pub http_address: SocketAddr,
+    /// Partitions of the service's topic.
+    pub lanes: u32,
+    /// Transactional producers among which the lanes are divided.
+    pub shards: u32,
+    /// Where a topic is begun that was never read before.
+    pub start_at: StartAt,
+    /// The name that this instance keeps over restarts.
+    pub instance: Option<String>,
+    /// What is written to standard error, as a filter of `tracing-subscriber`.
+    pub log: String,
+    /// For how long to finish what was begun.
+    pub drain: Duration,
+    /// What is in force, and who said it: for people.
+    in_force: Vec<String>,
+    /// Variables that mean nothing.
+    pub(super) unknown: Vec<String>,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} wrong in the configuration:\n{}--help lists every variable", count(.0.len()), indented(.0))]
+pub struct SettingsError(pub Vec<String>);
+
+fn count(things: usize) -> String {
+    if things == 1 { "1 thing is".to_owned() } else { format!("{things} things are") }
+}
+
+/// Reads this process's environment, and the file that it names.
+pub(super) fn from_environment() -> Result<Settings, SettingsError> {
+    // What is not Unicode cannot be a value of ours, and its name then says where the error is.
+    let variables = std::env::vars_os().map(|(name, value)| {
+        (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+    });
+    read(Sources::from_variables(variables))
+}
+
+fn read(mut sources: Sources) -> Result<Settings, SettingsError> {
+    let mut errors = vec![];
+    let file = sources.get(&variables::CONFIG).map(|(path, _)| PathBuf::from(path));
+    if let Some(path) = file {
+        sources.read_file(&path, &mut errors);
+    }
+    let mut reader = Reader { sources: &sources, errors, in_force: vec![] };
+    let settings = reader.settings();
+    let Reader { mut errors, in_force, .. } = reader;
+    match settings {
+        Some(settings) if errors.is_empty() => {
+            Ok(Settings { in_force, unknown: sources.unknown(), ..settings })
+        }
+        _ => {
+            // A misspelt name is the likeliest cause of a missing one.
+            errors.extend(sources.unknown());
+            Err(SettingsError(errors))
+        }
+    }
+}
+
+struct Reader<'a> {
+    sources: &'a Sources,
+    errors: Vec<String>,
+    in_force: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// `None` when something is wrong; all is read nevertheless.
+    fn settings(&mut self) -> Option<Settings> {
+        let namespace = self.read(&variables::NAMESPACE, values::name);
+        let kafka_brokers = self.read(&variables::KAFKA_BROKERS, values::brokers);
+        let kafka_plaintext_ok = self.read(&variables::KAFKA_PLAINTEXT_OK, values::yes_or_no);
+        let database_url = self.read(&variables::DATABASE_URL, values::database_url);
+        let database_owner_url =
+            self.optional(&variables::DATABASE_OWNER_URL, values::database_url);
+        let http_address = self.read(&variables::HTTP_ADDRESS, values::socket_address);
+        let lanes = self.number(&variables::LANES, LANES_MAX, "partitions");
+        let shards = self.number(&variables::SHARDS, LANES_MAX, "producers");
+        let start_at = self.read(&variables::START_AT, values::start_at);
+        let instance = self.optional(&variables::INSTANCE, values::name);
+        let log = self.log();
+        let drain = self.number(&variables::DRAIN_SECONDS, DRAIN_SECONDS_MAX, "seconds");
+        if let (Some(lanes), Some(shards)) = (lanes, shards) {
+            self.errors.extend(too_many_shards(lanes, shards));
+        }
+        if let (Some(brokers), Some(plaintext_ok)) = (&kafka_brokers, kafka_plaintext_ok) {
+            self.errors.extend(refused_by_kafka(brokers, plaintext_ok));
+        }
+        Some(Settings {
+            namespace: namespace?,
+            kafka_brokers: kafka_brokers?,
+            kafka_plaintext_ok: kafka_plaintext_ok?,
+            database_url: database_url?,
+            database_owner_url: database_owner_url?,
+            http_address: http_address?,
+            lanes: lanes?,
+            shards: shards?,
+            start_at: start_at?,
+            instance: instance?,
+            log: log?,
+            drain: Duration::from_secs(drain?.into()),
+            in_force: vec![],
+            unknown: vec![],
+        })
+    }
+
+    fn read<T>(
+        &mut self,
+        variable: &Variable,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match (self.sources.get(variable), &variable.default) {
+            (Some((text, origin)), _) => self.parse(variable, text, &origin, parse),
+            (None, Default::Is(text)) => self.parse(variable, text, &Origin::Default, parse),
+            (None, _) => {
+                let (name, form, what) = (variable.full_name(), variable.form, variable.what);
+                self.errors.push(format!("{name} is not set: {what}; set it to {form}"));
+                None
+            }
+        }
+    }
+
+    /// `Some(None)` when nothing was said.
+    fn optional<T>(
+        &mut self,
+        variable: &Variable,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        match self.sources.get(variable) {
+            Some((text, origin)) => self.parse(variable, text, &origin, parse).map(Some),
+            None => Some(None),
+        }
+    }
+
+    fn number(&mut self, variable: &Variable, most: u32, unit: &str) -> Option<u32> {
+        self.read(variable, |text| values::number(text, 1, most, unit))
+    }
+
+    fn log(&mut self) -> Option<String> {
+        if let Some((text, origin)) = self.sources.get(&variables::LOG) {
+            return self.parse(&variables::LOG, text, &origin, values::log_filter);
+        }
+        // Another's variable: what we cannot read of it is no error of ours.
+        let filter = self.sources.rust_log.as_deref().filter(|it| values::log_filter(it).is_ok());
+        Some(filter.unwrap_or(LOG_DEFAULT).to_owned())
+    }
+
+    fn parse<T>(
+        &mut self,
+        variable: &Variable,
+        text: &str,
+        origin: &Origin,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let name = variable.full_name();
+        let shown = shown(variable, text);
+        match parse(text) {
+            Ok(value) => {
+                self.in_force.push(format!("{name} = {shown}  ({origin})"));
+                Some(value)
+            }
+            Err(error) => {
+                let place = match origin {
+                    Origin::File(file) => format!("{file}: {:?}", variable.key()),
+                    _ => name,
+                };
+                self.errors.push(format!("{place} = {shown}: {error}"));
+                None
+            }
+        }
+    }
+}
+
+/// A value as people may see it: the one that cannot be read may be all password.
+fn shown(variable: &Variable, text: &str) -> String {
+    if variable.name != variables::DATABASE_URL.name
+        && variable.name != variables::DATABASE_OWNER_URL.name
+    {
+        return format!("{text:?}");
+    }
+    values::database_url(text).map_or("(not shown)".to_owned(), |url| url.to_string())
+}
+
+fn too_many_shards(lanes: u32, shards: u32) -> Option<String> {
+    let name = variables::SHARDS.full_name();
+    (shards > lanes).then(|| {
+        format!("{name} = \"{shards}\": is more than the {lanes} lanes; write 1 to {lanes}")
+    })
+}
+
+/// What the log itself would say later.
+fn refused_by_kafka(brokers: &str, plaintext_ok: bool) -> Vec<String> {
+    let name = variables::KAFKA_BROKERS.full_name();
+    let yes = variables::KAFKA_PLAINTEXT_OK.full_name();
+    let errors = KafkaLog::new(kafka(brokers, plaintext_ok)).err().map(|error| error.0);
+    let told = |error| format!("{name} = {brokers:?}: {error}; the yes is {yes}=yes");
+    errors.into_iter().flatten().map(told).collect()
+}
+
+fn kafka(brokers: &str, plaintext_ok: bool) -> KafkaConfig {
+    let mut kafka = KafkaConfig::new(brokers);
+    kafka.plaintext_off_loopback = plaintext_ok;
+    kafka
+}
+
+impl Settings {
+    /// How to reach Kafka.
+    #[must_use]
+    pub fn kafka(&self) -> KafkaConfig {
+        kafka(&self.kafka_brokers, self.kafka_plaintext_ok)
+    }
+
+    /// How the engine is set up.
+    #[must_use]
+    pub fn engine(&self) -> Config {
+        let mut config = Config::new(self.namespace.as_str());
+        config.lanes = self.lanes;
+        config.shards = self.shards;
+        config.start = self.start_at;
+        config.instance = self.instance.clone();
+        config
+    }
+
+    /// What is in force and who said it, one line each, without secrets.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let mut lines = self.in_force.clone();
+        if self.instance.is_none() {
+            lines.push(format!("{} = a random name  (default)", variables::INSTANCE.full_name()));
+        }
+        if !lines.iter().any(|line| line.starts_with(&variables::LOG.full_name())) {
+            lines.push(format!(
+                "{} = {:?}  (RUST_LOG or default)",
+                variables::LOG.full_name(),
+                self.log
+            ));
+        }
+        lines.extend(self.unknown.iter().map(|line| format!("warning: {line}")));
+        let mut text = lines.join("\n");
+        text.push('\n');
+        text
+    }
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.report())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+use super::*;
+
+const GOOD: &[(&str, &str)] = &[
+    ("QUADRILLE_KAFKA_BROKERS", "localhost:9092"),
+    ("QUADRILLE_DATABASE_URL", "postgres://order:sesame@localhost:5432/order"),
+];
+
+fn settings(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    read(Sources::from_variables(GOOD.iter().chain(pairs).map(owned)))
+}
+
+fn errors(pairs: &[(&str, &str)]) -> Vec<String> {
+    settings(pairs).unwrap_err().0
+}
+
+#[test]
+fn defaults_hold_where_nothing_is_said() {
+    let settings = settings(&[]).unwrap();
+    assert_eq!((settings.lanes, settings.shards), (6, 1));
+    assert_eq!(settings.namespace, "quadrille");
+    assert_eq!(settings.drain, Duration::from_secs(30));
+    assert_eq!(settings.http_address.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.log, "info");
+    assert_eq!(settings.start_at, StartAt::First);
+    assert!(settings.instance.is_none() && settings.database_owner_url.is_none());
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_with_name_value_and_mend() {
+    let wrong = [
+        ("QUADRILLE_KAFKA_BROKERS", "localhost"),
+        ("QUADRILLE_DATABASE_URL", "mysql://order:sesame@localhost/order"),
+        ("QUADRILLE_NAMESPACE", "a b"),
+        ("QUADRILLE_LANES", "many"),
+        ("QUADRILLE_SHARDS", "0"),
+        ("QUADRILLE_HTTP_ADDRESS", "8080"),
+        ("QUADRILLE_DRAIN_SECONDS", "-1"),
+        ("QUADRILLE_LOG", "=,="),
+        ("QUADRILLE_START_AT", "last"),
+        ("QUADRILLE_KAFKA_PLAINTEXT_OK", "perhaps"),
+        ("QUADRILLE_INSTANCE", "a/b"),
+        ("QUADRILLE_DATABASE_OWNER_URL", "sesame"),
+        ("QUADRILLE_CONFIG", "/nowhere/at/all.json"),
+    ];
+    let errors = errors(&wrong);
+    assert_eq!(errors.len(), wrong.len(), "{errors:#?}");
+    for (name, value) in wrong {
+        let told = errors.iter().find(|e| e.starts_with(&format!("{name} = "))).unwrap();
+        assert!(told.contains(value) || name.ends_with("URL"), "{told}");
+        assert!(told.contains(';'), "no mend: {told}");
+        assert!(!told.contains("sesame"), "{told}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_told_with_the_misspelt_name_beside_it() {
+    let sources = [("QUADRILLE_KAKFA_BROKERS".to_owned(), "localhost:9092".to_owned())];
+    let error = read(Sources::from_variables(sources)).unwrap_err();
+    assert_eq!(error.0.len(), 3, "{error}");
+    let text = error.to_string();
+    assert!(text.starts_with("3 things are wrong"), "{text}");
+    assert!(text.contains("QUADRILLE_DATABASE_URL is not set"), "{text}");
+    assert!(text.contains("is it QUADRILLE_KAFKA_BROKERS?"), "{text}");
+}
+
+#[test]
+fn plaintext_off_loopback_needs_an_explicit_yes() {
+    let far = ("QUADRILLE_KAFKA_BROKERS", "kafka:9092");
+    let [error] = &errors(&[far])[..] else { panic!() };
+    assert!(error.contains("QUADRILLE_KAFKA_PLAINTEXT_OK=yes"), "{error}");
+    assert!(errors(&[far, ("QUADRILLE_KAFKA_PLAINTEXT_OK", "no")]).len() == 1);
+    let settings = settings(&[far, ("QUADRILLE_KAFKA_PLAINTEXT_OK", "yes")]).unwrap();
+    assert!(settings.kafka().plaintext_off_loopback);
+}
+
+#[test]
+fn what_contradicts_is_told_beside_what_is_wrong_by_itself() {
+    let errors = errors(&[
+        ("QUADRILLE_KAFKA_BROKERS", "kafka:9092"),
+        ("QUADRILLE_LANES", "2"),
+        ("QUADRILLE_SHARDS", "3"),
+        ("QUADRILLE_HTTP_ADDRESS", "x"),
+    ]);
+    assert_eq!(errors.len(), 3, "{errors:#?}");
+}
+
+#[test]
+fn more_shards_than_lanes_contradict() {
+    let errors = errors(&[("QUADRILLE_LANES", "2"), ("QUADRILLE_SHARDS", "3")]);
+    assert_eq!(errors, ["QUADRILLE_SHARDS = \"3\": is more than the 2 lanes; write 1 to 2"]);
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let owner = ("QUADRILLE_DATABASE_OWNER_URL", "postgres://own:open@localhost:5432/order");
+    let settings = settings(&[owner]).unwrap();
+    let shown = format!("{settings:?}\n{settings}");
+    assert!(shown.contains("postgres://own:***@localhost:5432/order"), "{shown}");
+    assert!(!shown.contains("sesame") && !shown.contains("open@"), "{shown}");
+}
+
+#[test]
+fn the_report_says_who_said_it() {
+    let report = settings(&[("QUADRILLE_LANES", "3"), ("QUADRILLE_LANE", "4")]).unwrap().report();
+    assert!(report.contains("QUADRILLE_LANES = \"3\"  (environment)"), "{report}");
+    assert!(report.contains("QUADRILLE_SHARDS = \"1\"  (default)"), "{report}");
+    assert!(report.contains("warning: QUADRILLE_LANE means nothing"), "{report}");
+}
+
+#[test]
+fn the_usual_variable_sets_the_log_too() {
+    let usual = ("RUST_LOG", "warn");
+    assert_eq!(settings(&[usual]).unwrap().log, "warn");
+    assert_eq!(settings(&[usual, ("QUADRILLE_LOG", "debug")]).unwrap().log, "debug");
+    assert_eq!(settings(&[("RUST_LOG", "=,=")]).unwrap().log, "info");
+}
+
+#[test]
+fn a_file_fills_in_and_its_errors_name_it() {
+    let folder = std::env::temp_dir().join(format!("quadrille-settings-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("order.json");
+    std::fs::write(&file, r#"{"lanes": 4, "shards": "two"}"#).unwrap();
+    let path = file.to_str().unwrap();
+    let wrong = errors(&[("QUADRILLE_CONFIG", path)]);
+    let good = settings(&[("QUADRILLE_CONFIG", path), ("QUADRILLE_SHARDS", "2")]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let [error] = &wrong[..] else { panic!("{wrong:?}") };
+    assert!(error.starts_with(&format!("{path}: \"shards\" = \"two\": ")), "{error}");
+    let good = good.unwrap();
+    assert_eq!((good.lanes, good.shards), (4, 2));
+}

@@ -1,0 +1,138 @@
+//! The append: one call, and what its failure means.
+
+use std::{collections::BTreeSet, sync::atomic::Ordering};
+
+use sqlx::{Error, Row as _, postgres::PgArguments};
+use tokio::sync::OwnedRwLockReadGuard;
+
+use super::{
+    PostgresStore,
+    arguments::{self, Prepared},
+    connections::Lent,
+    error::{Failure, failure, store_error, unavailable},
+    number::{signed, stored_lane, unsigned},
+    rows,
+};
+use crate::{
+    id::{CauseId, SourceLane, StreamId},
+    store::{Append, AppendError, Appended, BoxError, StoreError},
+};
+
+const MOVED: &str = "
+SELECT u.stream FROM unnest($1::text[], $2::int8[]) u(stream, version)
+ WHERE u.version IS DISTINCT FROM coalesce(
+       (SELECT e.version FROM events e WHERE e.stream = u.stream ORDER BY e.version DESC LIMIT 1), 0)";
+
+const USED: &str = "SELECT u.id FROM unnest($1::uuid[]) u(id) WHERE EXISTS (SELECT FROM causes c WHERE c.id = u.id)";
+
+pub(super) async fn run(store: &PostgresStore, append: &Append) -> Result<Appended, AppendError> {
+    let lanes = lanes(store).await.map_err(unavailable)?;
+    if let Some(flaw) = append.flaw(lanes) {
+        return Err(AppendError::Rejected(flaw.into()));
+    }
+    let twice = twice(append);
+    if !twice.is_empty() {
+        return Err(already_done(store, append, twice).await);
+    }
+    let Prepared { arguments, positions, lanes } =
+        arguments::prepare(append).map_err(AppendError::Rejected)?;
+    let under_way = store.under_way.clone().read_owned().await;
+    let lent = store.appenders.lend().await.map_err(unavailable)?;
+    // In a task of its own: it goes to its end although the caller may be dropped.
+    match tokio::spawn(send(lent, arguments, under_way)).await {
+        Ok(Ok(firsts)) => {
+            let firsts = firsts.into_iter().map(unsigned);
+            Ok(Appended { first_in_lane: lanes.into_iter().zip(firsts).collect() })
+        }
+        Ok(Err(error)) => match failure(&error) {
+            Failure::PositionLost(places) => Err(AppendError::PositionLost {
+                lanes: places
+                    .iter()
+                    .filter_map(|n| positions.get(*n))
+                    .map(|moved| moved.source.clone())
+                    .collect(),
+            }),
+            failure => Err(explain(store, append, failure, error).await),
+        },
+        Err(gone) => Err(AppendError::Unknown(gone.into())),
+    }
+}
+
+/// How many lanes the store has, from its registration on.
+async fn lanes(store: &PostgresStore) -> Result<u32, StoreError> {
+    let known = store.lanes.load(Ordering::Relaxed);
+    if known > 0 {
+        return Ok(known);
+    }
+    let found = rows(&store.others, sqlx::query("SELECT lanes FROM service")).await?;
+    let lanes = found.first().map(|row| row.try_get(0)).transpose().map_err(store_error)?;
+    let lanes = lanes.map_or(0, stored_lane);
+    store.lanes.store(lanes, Ordering::Relaxed);
+    Ok(lanes)
+}
+
+async fn send(
+    lent: Lent,
+    arguments: PgArguments,
+    under_way: OwnedRwLockReadGuard<()>,
+) -> Result<Vec<i64>, Error> {
+    let rows = lent.fetch(sqlx::query_with(arguments::SQL, arguments)).await;
+    drop(under_way);
+    rows?.first().ok_or(Error::RowNotFound)?.try_get(0)
+}
+
+/// Causes that are answered more than once in the append itself.
+fn twice(append: &Append) -> BTreeSet<CauseId> {
+    let mut seen = BTreeSet::new();
+    let again =
+        append.answers.iter().map(|answer| answer.cause).filter(|cause| !seen.insert(*cause));
+    again.collect()
+}
+
+async fn explain(
+    store: &PostgresStore,
+    append: &Append,
+    failure: Failure,
+    error: Error,
+) -> AppendError {
+    let error: BoxError = error.into();
+    match failure {
+        Failure::CauseUsed => already_done(store, append, BTreeSet::new()).await,
+        Failure::StreamsMoved => {
+            // Whoever cannot say which must say: all.
+            AppendError::Conflict { streams: moved(store, append).await.unwrap_or_default() }
+        }
+        Failure::HeldChanged(places) => {
+            let changes = places.iter().filter_map(|n| append.held.get(*n));
+            let lanes: BTreeSet<SourceLane> = changes.map(|c| c.source().clone()).collect();
+            AppendError::HeldChanged { lanes: lanes.into_iter().collect() }
+        }
+        Failure::Collision => AppendError::Conflict { streams: Vec::new() },
+        Failure::Refused => AppendError::Rejected(error),
+        Failure::NotNow | Failure::PositionLost(_) => AppendError::Unavailable(error),
+        Failure::InDoubt => AppendError::Unknown(error),
+    }
+}
+
+/// The reads that are not current, among all: the append itself looks only as far as it must.
+async fn moved(store: &PostgresStore, append: &Append) -> Result<Vec<StreamId>, StoreError> {
+    let (streams, heads): (Vec<&str>, Vec<i64>) =
+        append.reads.iter().map(|(stream, head)| (stream.as_str(), signed(*head))).unzip();
+    let found = rows(&store.others, sqlx::query(MOVED).bind(streams).bind(heads)).await?;
+    let stream = |row: &sqlx::postgres::PgRow| row.try_get(0).map(StreamId::from_stored);
+    found.iter().map(stream).collect::<Result<_, _>>().map_err(store_error)
+}
+
+async fn already_done(
+    store: &PostgresStore,
+    append: &Append,
+    mut causes: BTreeSet<CauseId>,
+) -> AppendError {
+    let found = rows(&store.others, sqlx::query(USED).bind(arguments::causes(append))).await;
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return unavailable(error),
+    };
+    causes.extend(found.iter().filter_map(|row| row.try_get(0).ok()).map(CauseId));
+    AppendError::AlreadyDone { causes: causes.into_iter().collect() }
+}

@@ -1,0 +1,232 @@
+//! An append as the arguments of the server's function `append`: arrays, sorted by what they lock.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Arguments as _, Encode, Postgres, Type, error::BoxDynError, postgres::PgArguments};
+use uuid::Uuid;
+
+use super::{
+    held,
+    number::{lane, signed},
+};
+use crate::{
+    id::{Lane, StreamId},
+    store::{Append, NewEvent, NewSnapshot, PositionMove},
+};
+
+/// The placeholders of all arguments that are added below.
+pub(super) const SQL: &str = "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+     $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, \
+     $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, \
+     $52, $53, $54)";
+
+/// Streams are locked by slots: an append that only reads a stream has its slot alone, one that writes it
+/// shares the slot. (Two writers of one stream meet in its unique index.) All programs that share a
+/// store must agree on this number and on [`slot`].
+const SLOTS: u32 = 128;
+
+/// An append, ready to be sent.
+pub(super) struct Prepared<'a> {
+    pub(super) arguments: PgArguments,
+    /// The positions, in the order in which they are sent.
+    pub(super) positions: Vec<&'a PositionMove>,
+    /// The lanes that are written to, sorted.
+    pub(super) lanes: Vec<Lane>,
+}
+
+pub(super) fn prepare(append: &Append) -> Result<Prepared<'_>, BoxDynError> {
+    let mut arguments = PgArguments::default();
+    arguments.reserve(54, 1024 + append.events.iter().map(event_bytes).sum::<usize>());
+    let mut add = Arrays(&mut arguments);
+    add.one(append.cause.map(|cause| cause.0))?;
+    add.one(append.at.0)?;
+    answers(&mut add, append)?;
+    let positions = positions(&mut add, append)?;
+    let counts = count(&append.events);
+    add.all(counts.keys().map(|l| lane(l.0)))?;
+    add.all(counts.values().map(|count| signed(*count)))?;
+    slots(&mut add, append)?;
+    reads(&mut add, append)?;
+    let lanes: Vec<Lane> = counts.into_keys().collect();
+    events(&mut add, append, &lanes)?;
+    snapshots(&mut add, append)?;
+    gaps(&mut add, append)?;
+    held::arguments(&mut add, &append.held)?;
+    debug_assert_eq!(arguments.len(), 54);
+    Ok(Prepared { arguments, positions, lanes })
+}
+
+/// Roughly what an event takes on the wire.
+fn event_bytes(event: &NewEvent) -> usize {
+    256 + event.payload.len() + event.stream.as_str().len()
+}
+
+/// Adds arguments one after the other.
+pub(super) struct Arrays<'a>(&'a mut PgArguments);
+
+impl Arrays<'_> {
+    fn one<'t, T: Encode<'t, Postgres> + Type<Postgres>>(
+        &mut self,
+        value: T,
+    ) -> Result<(), BoxDynError> {
+        self.0.add(value)
+    }
+
+    pub(super) fn all<'t, T>(
+        &mut self,
+        values: impl IntoIterator<Item = T>,
+    ) -> Result<(), BoxDynError>
+    where
+        Vec<T>: Encode<'t, Postgres> + Type<Postgres>,
+    {
+        self.0.add(values.into_iter().collect::<Vec<T>>())
+    }
+}
+
+fn answers(add: &mut Arrays<'_>, append: &Append) -> Result<(), BoxDynError> {
+    let mut sorted: Vec<_> = append.answers.iter().collect();
+    sorted.sort_by_key(|answer| answer.cause);
+    add.all(sorted.iter().map(|answer| answer.cause.0))?;
+    add.all(sorted.iter().map(|answer| &*answer.body))
+}
+
+fn positions<'a>(
+    add: &mut Arrays<'_>,
+    append: &'a Append,
+) -> Result<Vec<&'a PositionMove>, BoxDynError> {
+    let mut sorted: Vec<&PositionMove> = append.positions.iter().collect();
+    sorted.sort_by(|a, b| a.source.cmp(&b.source));
+    add.all(sorted.iter().map(|moved| &*moved.source.topic))?;
+    add.all(sorted.iter().map(|moved| lane(moved.source.lane.0)))?;
+    add.all(sorted.iter().map(|moved| signed(moved.epoch)))?;
+    add.all(sorted.iter().map(|moved| signed(moved.from)))?;
+    add.all(sorted.iter().map(|moved| signed(moved.to)))?;
+    add.all(sorted.iter().map(|moved| moved.last_id.map(|id| id.0)))?;
+    add.all(sorted.iter().map(|moved| moved.next_offset))?;
+    Ok(sorted)
+}
+
+fn count(events: &[NewEvent]) -> BTreeMap<Lane, u64> {
+    let mut counts = BTreeMap::new();
+    for route in events.iter().filter_map(|event| event.route.as_ref()) {
+        *counts.entry(route.lane).or_default() += 1;
+    }
+    counts
+}
+
+/// FNV-1a over the stream's id. Never to change: see [`SLOTS`].
+fn slot(stream: &StreamId) -> i32 {
+    let fold = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    lane(stream.as_str().as_bytes().iter().fold(0x811c_9dc5, fold) % SLOTS)
+}
+
+/// An append that writes nothing needs no locks: its reads are checked in one snapshot, and it stands
+/// before all that is written after that.
+fn slots(add: &mut Arrays<'_>, append: &Append) -> Result<(), BoxDynError> {
+    let mut slots: BTreeMap<i32, bool> = BTreeMap::new();
+    if !append.events.is_empty() {
+        let written = written(append);
+        for (stream, _) in &append.reads {
+            let alone = slots.entry(slot(stream)).or_default();
+            *alone |= !written.contains_key(stream);
+        }
+    }
+    add.all(slots.keys().copied())?;
+    add.all(slots.values().copied())
+}
+
+/// The streams that are written.
+fn written(append: &Append) -> BTreeMap<&StreamId, ()> {
+    append.events.iter().map(|event| (&event.stream, ())).collect()
+}
+
+/// A new stream that is written needs no look at its head: its first version is free, or it is not new.
+fn reads(add: &mut Arrays<'_>, append: &Append) -> Result<(), BoxDynError> {
+    let written = written(append);
+    let looked_at = |(stream, head): &&(StreamId, u64)| *head > 0 || !written.contains_key(stream);
+    let mut sorted: Vec<_> = append.reads.iter().filter(looked_at).collect();
+    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    add.all(sorted.iter().map(|(stream, _)| stream.as_str()))?;
+    add.all(sorted.iter().map(|(_, head)| signed(*head)))
+}
+
+/// Sorted by stream: two appends that write the same new streams then meet at the first, and neither
+/// waits for the other's second.
+fn events(add: &mut Arrays<'_>, append: &Append, lanes: &[Lane]) -> Result<(), BoxDynError> {
+    let mut next = vec![0_i64; lanes.len()];
+    let mut rows: Vec<(&NewEvent, Option<i32>, Option<i64>)> =
+        Vec::with_capacity(append.events.len());
+    for event in &append.events {
+        let at = event.route.as_ref().and_then(|route| lanes.binary_search(&route.lane).ok());
+        let nth = at.map(|at| {
+            next[at] += 1;
+            next[at] - 1
+        });
+        // The server's arrays count from 1.
+        let at = at.and_then(|at| i32::try_from(at + 1).ok());
+        rows.push((event, at, nth));
+    }
+    rows.sort_by(|a, b| a.0.stream.cmp(&b.0.stream));
+    let events = || rows.iter().map(|(event, ..)| *event);
+    add.all(events().map(|event| event.stream.as_str()))?;
+    add.all(events().map(|event| signed(event.version)))?;
+    add.all(events().map(|event| event.id.0))?;
+    add.all(events().map(|event| &*event.event_type))?;
+    add.all(events().map(|event| &*event.payload))?;
+    add.all(events().map(|event| event.saga.0))?;
+    add.all(events().map(|event| event.causation.as_str()))?;
+    add.all(events().map(|event| event.time.0))?;
+    add.all(events().map(|event| event.trace.as_deref()))?;
+    add.all(rows.iter().map(|(_, at, _)| *at))?;
+    add.all(rows.iter().map(|(_, _, nth)| *nth))?;
+    add.all(events().map(|event| event.route.as_ref().map(|route| &*route.key)))
+}
+
+/// One for each stream and shape, the newest: a statement cannot write a row twice.
+fn snapshots(add: &mut Arrays<'_>, append: &Append) -> Result<(), BoxDynError> {
+    let mut newest: BTreeMap<(&StreamId, u32), &NewSnapshot> = BTreeMap::new();
+    for snapshot in &append.snapshots {
+        let place = newest.entry((&snapshot.stream, snapshot.snapshot_version)).or_insert(snapshot);
+        if place.version <= snapshot.version {
+            *place = snapshot;
+        }
+    }
+    let snapshots = || newest.values();
+    add.all(snapshots().map(|snapshot| snapshot.stream.as_str()))?;
+    add.all(snapshots().map(|snapshot| i64::from(snapshot.snapshot_version)))?;
+    add.all(snapshots().map(|snapshot| signed(snapshot.version)))?;
+    add.all(snapshots().map(|snapshot| &*snapshot.state))
+}
+
+fn gaps(add: &mut Arrays<'_>, append: &Append) -> Result<(), BoxDynError> {
+    let mut sorted: Vec<_> = append.gaps.iter().collect();
+    sorted.sort_by(|a, b| (&a.source, a.from, a.to).cmp(&(&b.source, b.from, b.to)));
+    add.all(sorted.iter().map(|gap| &*gap.source.topic))?;
+    add.all(sorted.iter().map(|gap| lane(gap.source.lane.0)))?;
+    add.all(sorted.iter().map(|gap| signed(gap.from)))?;
+    add.all(sorted.iter().map(|gap| signed(gap.to)))
+}
+
+/// The causes that an append would use.
+pub(super) fn causes(append: &Append) -> Vec<Uuid> {
+    let answered = append.answers.iter().map(|answer| answer.cause);
+    append.cause.into_iter().chain(answered).map(|cause| cause.0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs of two versions that share a store must lock the same slot for the same stream.
+    #[test]
+    fn p10_slots_of_streams_are_frozen() {
+        let slot_of = |id: &str| slot(&StreamId::from_stored(id));
+        assert_eq!([slot_of("order/1"), slot_of("order/2"), slot_of("sku/7")], [0, 0, 0]);
+    }
+
+    #[test]
+    fn the_statement_names_each_argument_once() {
+        let numbers = SQL.matches('$').count();
+        assert_eq!(numbers, prepare(&Append::default()).unwrap().arguments.len());
+    }
+}

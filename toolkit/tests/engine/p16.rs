@@ -1,0 +1,116 @@
+//! P16: shutdown drains within its time; killing instead is always safe.
+
+use std::time::Instant;
+
+use crate::harness::*;
+
+fn note(n: usize) -> Note {
+    Note { key: format!("o-{}", n % 7), text: n.to_string(), how: How::Do }
+}
+
+#[tokio::test]
+async fn p16_shutdown_finishes_what_it_took_and_publishes_it() {
+    // The relay gets next to nothing from memory: at the end it must look into the store.
+    let world = World::with(2, |config| {
+        config.limits.batch_works_max = 10;
+        config.limits.relay_fresh_max = 1;
+        config.limits.relay_poll_every = Duration::from_secs(600);
+    })
+    .await;
+    let trial = world.start().await;
+    let mut announcing = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        world.send(saga(1), note(n));
+        let client = trial.client.clone();
+        announcing.spawn(async move {
+            client.execute("b", Announce { key: "b".into(), text: n.to_string() }).await
+        });
+    }
+    until_true("some work", || async { world.script.calls("NOTE", "o-0") > 0 }).await;
+    assert!(trial.shutdown(DEADLINE).await);
+    // Nothing runs any more: what is appended must be in the log.
+    for lane in 0..2 {
+        assert_eq!(world.published(lane).await, world.in_store(lane).await);
+    }
+    let announced = world.all::<Announced>("b").await.len();
+    let answers = announcing.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), announced);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| !matches!(answer, Err(e) if !matches!(e, ClientError::ShuttingDown)))
+    );
+    // And what was not taken is taken by the next one.
+    let _next =
+        world.start_with(|config| config.limits.relay_poll_every = Duration::from_millis(5)).await;
+    world.applied().await;
+    let noted: usize = world
+        .positions()
+        .await
+        .iter()
+        .filter(|(s, _)| s.topic == world.topic("up"))
+        .map(|(_, n)| usize::try_from(*n).unwrap())
+        .sum();
+    assert_eq!(noted, 50);
+    world.level().await;
+}
+
+#[tokio::test]
+async fn p16_after_shutdown_commands_are_told_so() {
+    let world = World::new(1).await;
+    let trial = world.start().await;
+    let client = trial.client.clone();
+    assert!(trial.shutdown(DEADLINE).await);
+    let refused = client.execute("b", Announce { key: "b".into(), text: String::new() }).await;
+    assert!(matches!(refused, Err(ClientError::ShuttingDown)), "{refused:?}");
+}
+
+/// A store or a log that does not answer: shutdown gives up in time, and nothing is lost by it.
+#[tokio::test]
+async fn p16_shutdown_keeps_its_time() {
+    let world = World::new(1).await;
+    let trial = world.start().await;
+    world.store.hold();
+    world.send(saga(1), note(0));
+    until_true("the append", || async { world.store.held_up() == 1 }).await;
+    let asked = Instant::now();
+    assert!(!trial.shutdown(Duration::from_millis(50)).await);
+    assert!(asked.elapsed() < DEADLINE / 2);
+
+    let world = World::new(1).await;
+    let broker = Broker::of(&world);
+    let trial = world.start().await;
+    broker.script(std::iter::repeat_n((PublishStep::Commit, StepFate::LoseRequest), 1_000_000));
+    world.send(saga(1), note(0));
+    world.applied().await;
+    let asked = Instant::now();
+    assert!(!trial.shutdown(Duration::from_millis(50)).await);
+    assert!(asked.elapsed() < DEADLINE / 2, "{:?}", asked.elapsed());
+    let tries = broker.seen(PublishStep::Commit).len();
+    assert!(tries < 200, "{tries} tries in 50 ms: it spins");
+}
+
+/// Killed after so many steps, for many numbers of steps: nothing lost, nothing twice.
+#[tokio::test]
+async fn p16_killing_at_any_moment_is_safe() {
+    let world = World::with(2, |config| config.limits.batch_works_max = 4).await;
+    let _broker = Broker::of(&world);
+    for round in 0..30 {
+        (0..7).for_each(|n| drop(world.send(saga(1), note(round * 7 + n))));
+        let trial = world.start().await;
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        trial.kill().await;
+        world.leases_expire();
+    }
+    let _trial = world.start().await;
+    world.applied().await;
+    for key in 0..7 {
+        let noted = world.all::<Noted>(&format!("o-{key}")).await;
+        let texts: Vec<String> = noted.into_iter().map(|noted| noted.text).collect();
+        let expected: Vec<String> = (0..30).map(|round| (round * 7 + key).to_string()).collect();
+        assert_eq!(texts, expected);
+    }
+    world.level().await;
+}

@@ -1,0 +1,198 @@
+//! The four services as processes, on the servers of `cargo xtask up`.
+
+mod health;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+
+use crate::cli::UpArgs;
+use crate::interrupt;
+use crate::process::{Launch, Output, Process};
+use crate::servers::{self, Kind, Servers};
+use crate::workspace::Workspace;
+
+/// Packages, programs and names in one.
+const SERVICES: [&str; 4] = ["order", "payment", "inventory", "shipping"];
+/// A service drains within 30 s by default.
+const STOP_LIMIT: Duration = Duration::from_secs(35);
+/// From the start of a process to its first yes on `/readyz`.
+const READY_LIMIT: Duration = Duration::from_secs(90);
+
+/// One process of a service.
+#[derive(Debug)]
+struct Instance {
+    service: &'static str,
+    /// From 1.
+    number: u16,
+    address: SocketAddr,
+    log: PathBuf,
+    process: Process,
+    /// Its end was told.
+    told: bool,
+}
+
+/// All processes of all services.
+#[derive(Debug)]
+pub(crate) struct Services {
+    instances: Vec<Instance>,
+    databases: BTreeMap<&'static str, Database>,
+    restart: bool,
+}
+
+/// The two ways into a service's database.
+#[derive(Debug)]
+struct Database {
+    owner: String,
+    role: String,
+}
+
+/// Builds the four programs, before any server is started: a compiler's error comes early.
+pub(crate) fn build(workspace: &Workspace, args: &UpArgs) -> Result<()> {
+    let features = SERVICES.map(|service| format!("{service}/process")).join(",");
+    let mut launch = workspace.cargo("cargo", &["build", "--features", &features]);
+    for service in SERVICES {
+        launch = launch.args(["--package", service, "--bin", service]);
+    }
+    if args.release {
+        launch = launch.arg("--release");
+    }
+    eprintln!("xtask: building the services");
+    if !launch.output(Output::Stderr).spawn()?.wait()?.success() {
+        bail!("the services do not build");
+    }
+    Ok(())
+}
+
+impl Services {
+    /// Starts all and waits until all are ready.
+    pub(crate) fn start(workspace: &Workspace, servers: &Servers, args: &UpArgs) -> Result<Self> {
+        let logs = match &args.data {
+            Some(dir) => std::path::absolute(dir)?.join("logs"),
+            None => workspace.own_dir(&format!("logs/{}", args.name))?,
+        };
+        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+        let postgres = servers.address(Kind::Postgres)?;
+        let mut services =
+            Self { instances: vec![], databases: BTreeMap::new(), restart: args.restart };
+        for service in SERVICES {
+            let (owner, role) = servers::make_database(postgres, &format!("quadrille_{service}"))?;
+            services.databases.insert(service, Database { owner, role });
+        }
+        let profile = if args.release { "release" } else { "debug" };
+        let brokers = servers.address(Kind::Kafka)?;
+        for service in SERVICES {
+            let program = workspace.program(profile, service);
+            for number in 1..=args.instances {
+                services.start_one(service, number, &program, brokers, &logs)?;
+            }
+        }
+        services.wait_until_ready()?;
+        Ok(services)
+    }
+
+    fn start_one(
+        &mut self,
+        service: &'static str,
+        number: u16,
+        program: &Path,
+        brokers: &str,
+        logs: &Path,
+    ) -> Result<()> {
+        let name = format!("{service}-{number}");
+        let log = logs.join(format!("{name}.log"));
+        let [port] = servers::free_ports()?;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let database = self.databases.get(service).context("no database")?;
+        let launch = Launch::new(&name, program)
+            .env("QUADRILLE_KAFKA_BROKERS", brokers)
+            .env("QUADRILLE_KAFKA_PLAINTEXT_OK", "yes")
+            .env("QUADRILLE_DATABASE_URL", &database.role)
+            .env("QUADRILLE_DATABASE_OWNER_URL", &database.owner)
+            .env("QUADRILLE_HTTP_ADDRESS", address.to_string())
+            .env("QUADRILLE_INSTANCE", &name)
+            .output(Output::Log(log.clone()))
+            .stop(Signal::SIGTERM, STOP_LIMIT);
+        let process = launch.spawn()?;
+        self.instances.push(Instance { service, number, address, log, process, told: false });
+        Ok(())
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        for instance in &mut self.instances {
+            let process = &mut instance.process;
+            interrupt::wait_for(
+                READY_LIMIT,
+                || process.check_alive(),
+                || health::ready(instance.address),
+            )
+            .with_context(|| format!("{}-{} is not ready", instance.service, instance.number))?;
+        }
+        Ok(())
+    }
+
+    /// `KEY=value` lines: one group for each process, and for each service's database. The first
+    /// process of a service has no number, so that one script fits one instance and many.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = vec![];
+        for (service, database) in &self.databases {
+            lines.push(format!("{}_DATABASE_URL={}", service.to_uppercase(), database.owner));
+        }
+        for instance in &self.instances {
+            let key = key(instance.service, instance.number);
+            lines.push(format!("{key}_URL=http://{}", instance.address));
+            lines.push(format!("{key}_PID={}", instance.process.id()));
+            lines.push(format!("{key}_LOG={}", instance.log.display()));
+        }
+        lines
+    }
+
+    /// Says which processes have died since the last time, and starts them again if that is wanted.
+    pub(crate) fn watch(&mut self) -> Result<()> {
+        for instance in &mut self.instances {
+            if instance.told {
+                continue;
+            }
+            let Some(status) = instance.process.try_wait()? else { continue };
+            let name = format!("{}-{}", instance.service, instance.number);
+            eprintln!("xtask: {name} has died ({status}){}", instance.process.tail());
+            if self.restart {
+                instance.process = instance.process.launch().clone().spawn()?;
+                let key = key(instance.service, instance.number);
+                println!("{key}_PID={}", instance.process.id());
+                eprintln!("xtask: {name} is started again");
+            } else {
+                instance.told = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Services {
+    /// All drain at the same time.
+    fn drop(&mut self) {
+        for instance in &mut self.instances {
+            instance.process.ask_to_stop();
+        }
+    }
+}
+
+fn key(service: &str, number: u16) -> String {
+    let service = service.to_uppercase();
+    if number == 1 { service } else { format!("{service}_{number}") }
+}
+
+#[cfg(test)]
+mod test {
+    #[test]
+    fn the_first_instance_has_no_number() {
+        assert_eq!(super::key("order", 1), "ORDER");
+        assert_eq!(super::key("order", 2), "ORDER_2");
+    }
+}
