@@ -48,13 +48,9 @@ mod conformance {
     use super::*;
 
     async fn fresh() -> Under {
-        let cluster = connect();
+        let cluster = connect().await;
         Under { log: cluster.log(), cluster }
     }
 
     quadrille::log_conformance!(fresh);
-}
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ver() {
-    connect().say_version().await
 }

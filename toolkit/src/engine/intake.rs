@@ -71,6 +71,8 @@ struct Running<S: Service> {
     lanes_of: HashMap<Arc<str>, u32>,
     /// Lanes that hold as many keys as they may.
     full: Vec<SourceLane>,
+    /// When to join the group again, while there is no subscription.
+    subscribe_at: Timestamp,
     contention: Contention,
     /// Names this run of the intake in the locks that it takes.
     lock_holder: String,
@@ -119,6 +121,7 @@ impl<S: Service> Running<S> {
             assigned: BTreeMap::new(),
             lanes_of: HashMap::new(),
             full: vec![],
+            subscribe_at: Timestamp::default(),
             contention: Contention::default(),
             lock_holder: parts.runtime.new_uuid().to_string(),
             last_seal: Timestamp::default(),
@@ -163,7 +166,7 @@ impl<S: Service> Running<S> {
         if self.draining {
             return;
         }
-        if self.subscription.is_none() && !self.parts.topics.is_empty() {
+        if self.wants_subscription() && self.parts.runtime.clock.now() >= self.subscribe_at {
             self.subscribe().await;
         }
         self.tend_lanes().await;
@@ -237,6 +240,10 @@ impl<S: Service> Running<S> {
             || self.parts.runtime.clock.now() >= self.last_seal.plus(pace)
     }
 
+    fn wants_subscription(&self) -> bool {
+        self.subscription.is_none() && !self.parts.topics.is_empty() && !self.draining
+    }
+
     /// The next moment at which there is something to do although nothing arrives.
     fn sleep_until(&self) -> crate::runtime::BoxFuture<'static, ()> {
         let now = self.parts.runtime.clock.now();
@@ -244,7 +251,8 @@ impl<S: Service> Running<S> {
             .then(|| self.last_seal.plus(self.parts.limits.pace_under_load));
         let retry = self.parts.decider.lanes.next_due().filter(|_| !self.draining);
         let claim = self.assigned.values().flatten().min().copied();
-        match [paced, retry, claim].into_iter().flatten().min() {
+        let subscribe = self.wants_subscription().then_some(self.subscribe_at);
+        match [paced, retry, claim, subscribe].into_iter().flatten().min() {
             Some(at) => self.parts.runtime.clock.sleep(at.since(now).max(Duration::from_millis(1))),
             None => Box::pin(std::future::pending()),
         }

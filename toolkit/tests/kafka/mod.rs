@@ -1,7 +1,12 @@
 //! The cluster under test, and what is done to it behind the log's back.
 
+mod publishing;
+mod reading;
+mod topics;
+
 use std::{
-    sync::{Arc, Once},
+    collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,24 +23,28 @@ use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
     message::{Header as KafkaHeader, OwnedHeaders},
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
+use tokio::sync::OnceCell;
 
 const ADDRESS: &str = "QUADRILLE_TEST_KAFKA";
 const DEADLINE: Duration = Duration::from_secs(30);
-static SAY_ONCE: Once = Once::new();
+static SAID: OnceCell<()> = OnceCell::const_new();
 
 pub(crate) struct Cluster {
     servers: String,
 }
 
 /// The cluster whose address the environment gives.
-pub(crate) fn connect() -> Arc<Cluster> {
+pub(crate) async fn connect() -> Arc<Cluster> {
     let Ok(servers) = std::env::var(ADDRESS) else {
         panic!("{ADDRESS} is not set: run these tests with `cargo xtask test`");
     };
-    Arc::new(Cluster { servers })
+    let cluster = Arc::new(Cluster { servers });
+    cluster.introduce().await;
+    cluster
 }
 
 impl Cluster {
@@ -62,17 +71,29 @@ impl Cluster {
         self.client().create().expect("an admin client")
     }
 
-    /// Says once which broker this is: brokers tell their version only as that of their settings.
-    pub(crate) async fn say_version(&self) {
-        let asked = [ResourceSpecifier::Broker(1)];
+    /// Says once on which cluster the tests run.
+    async fn introduce(&self) {
+        let (client, servers) = (self.client(), self.servers.clone());
+        let say = move || {
+            let consumer: BaseConsumer = client.create().expect("a consumer");
+            let metadata = consumer.fetch_metadata(None, DEADLINE).expect("a cluster that answers");
+            let id = consumer.client().fetch_cluster_id(DEADLINE).unwrap_or_default();
+            let brokers = metadata.brokers().len();
+            let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
+            eprintln!(
+                "Kafka at {servers}: cluster {id}, {brokers} broker(s); librdkafka {librdkafka}"
+            );
+        };
+        SAID.get_or_init(|| async { tokio::task::spawn_blocking(say).await.expect("it answers") })
+            .await;
+    }
+
+    /// The settings of a topic.
+    pub(crate) async fn settings(&self, topic: &str) -> HashMap<String, String> {
+        let asked = [ResourceSpecifier::Topic(topic)];
         let found = self.admin().describe_configs(&asked, &AdminOptions::new()).await;
         let found = found.expect("an answer").remove(0).expect("settings");
-        for e in &found.entries {
-            if e.name.contains("version") {
-                eprintln!("{} {:?}", e.name, e.value);
-            }
-        }
-        SAY_ONCE.call_once(|| eprintln!("{}", found.entries.len()));
+        found.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
     }
 
     pub(crate) async fn delete_records_before(&self, source: &SourceLane, offset: i64) {

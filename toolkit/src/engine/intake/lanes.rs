@@ -2,10 +2,7 @@
 
 use super::Running;
 use crate::{
-    engine::{
-        decider::{RetryGroup, Work},
-        signal::raised,
-    },
+    engine::decider::{RetryGroup, Work},
     id::SourceLane,
     log::{Found, LogError},
     runtime::Timestamp,
@@ -26,26 +23,18 @@ impl<S: Service> Running<S> {
                 self.subscription = Some(subscription);
                 self.parts.status.trouble("log", None);
             }
-            Err(error) => self.subscription_lost(&error).await,
+            Err(error) => self.subscription_lost(&error),
         }
     }
 
-    /// The subscription is gone; so are its lanes. A new one follows after a pause.
-    pub(super) async fn subscription_lost(&mut self, error: &LogError) {
+    /// The subscription is gone; so are its lanes. A new one follows after a pause; commands go on
+    /// meanwhile.
+    pub(super) fn subscription_lost(&mut self, error: &LogError) {
         self.parts.status.trouble("log", Some(error.to_string()));
         self.subscription = None;
         let lanes: Vec<SourceLane> = self.assigned.keys().cloned().collect();
         self.revoked(&lanes);
-        let pause = self.parts.runtime.clock.sleep(self.log_backoff.pause());
-        let mut shutdown = self.parts.shutdown.clone();
-        self.alongside(async move {
-            tokio::select! {
-                biased;
-                () = raised(&mut shutdown) => {}
-                () = pause => {}
-            }
-        })
-        .await;
+        self.subscribe_at = self.parts.runtime.clock.now().plus(self.log_backoff.pause());
     }
 
     pub(super) async fn assigned(&mut self, lanes: Vec<SourceLane>) {

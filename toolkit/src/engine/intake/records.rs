@@ -29,7 +29,7 @@ impl<S: Service> Running<S> {
             }
             Ok(Delivery::Assigned(lanes)) => self.assigned(lanes).await,
             Ok(Delivery::Revoked(lanes)) => self.revoked(&lanes),
-            Err(error) => self.subscription_lost(&error).await,
+            Err(error) => self.subscription_lost(&error),
         }
     }
 

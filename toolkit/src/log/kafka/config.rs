@@ -85,7 +85,8 @@ pub struct KafkaLimits {
     pub batch_bytes_max: usize,
     /// A member that gives no sign of life for so long loses its lanes.
     pub session_timeout: Duration,
-    /// How often a member gives a sign of life; at most a third of the former.
+    /// How often a member gives a sign of life; at most a third of the former. Members learn from the answer
+    /// that the group changes, so this is also how fast lanes move.
     pub heartbeat_every: Duration,
     /// How long a broker may hold back an answer for want of records. Also the longest wait before a lane
     /// that was sought is fetched.
@@ -112,7 +113,7 @@ impl Default for KafkaLimits {
             lookup_timeout: Duration::from_secs(30),
             batch_bytes_max: 900_000,
             session_timeout: Duration::from_secs(10),
-            heartbeat_every: Duration::from_secs(2),
+            heartbeat_every: Duration::from_millis(500),
             fetch_wait: Duration::from_millis(50),
             metadata_every: Duration::from_secs(3),
             buffered_records_max: 4_096,

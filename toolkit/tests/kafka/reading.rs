@@ -1,0 +1,123 @@
+//! Long lanes, and readers that are slow.
+
+use std::collections::BTreeMap;
+
+use quadrille::log::{Delivery, Found, Subscription};
+
+use super::*;
+
+async fn find(log: &KafkaLog, lane: &SourceLane, seq: u64) -> Found {
+    log.find(lane, seq).await.expect("an answer")
+}
+
+/// Publishes these numbers in transactions of changing size, so that marks lie between them.
+async fn publish(
+    mut publisher: Box<dyn Publisher>,
+    numbers: impl IntoIterator<Item = u64>,
+) -> Box<dyn Publisher> {
+    let mut records: Vec<_> = numbers.into_iter().map(|seq| numbered(0, seq)).collect();
+    let mut size = 1;
+    while !records.is_empty() {
+        let rest = records.split_off(size.min(records.len()));
+        publisher = publisher.publish(records).await.expect("a commit");
+        (records, size) = (rest, size * 7 % 401 + 1);
+    }
+    publisher
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p03_every_number_of_a_long_lane_is_found() {
+    const MISSING: std::ops::Range<u64> = 4_000..4_003;
+    let log = connect().await.log();
+    let topic = topic(&log, 1).await;
+    let lane = SourceLane::new(topic.clone(), Lane(0));
+    let numbers = (1..=9_000).filter(|seq| !MISSING.contains(seq));
+    publish(publisher(&log, &unique("id"), &topic).await, numbers).await;
+    let all = log.read_back(&lane, 10_000).await.expect("a tail").records;
+    assert_eq!(all.len(), 8_997);
+    for record in all.iter().step_by(331).chain(all.last()) {
+        let seq = std::str::from_utf8(&record.value).expect("a text").parse().expect("a number");
+        assert_eq!(find(&log, &lane, seq).await, Found::At(record.offset), "number {seq}");
+    }
+    for seq in MISSING.chain([9_001, 1 << 60]) {
+        assert_eq!(find(&log, &lane, seq).await, Found::Missing { first: Some(1) }, "number {seq}");
+    }
+}
+
+/// A floor that lags makes a relay publish some events twice: numbers do not grow everywhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p03_numbers_that_were_published_twice_are_found() {
+    let log = connect().await.log();
+    let topic = topic(&log, 1).await;
+    let lane = SourceLane::new(topic.clone(), Lane(0));
+    let publisher = publisher(&log, &unique("id"), &topic).await;
+    let publisher = publish(publisher, 1..=3_000).await;
+    publish(publisher, 1..=1_500).await;
+    for seq in (1..=3_000).step_by(173).chain([1_500, 1_501, 3_000]) {
+        let found = find(&log, &lane, seq).await;
+        assert!(matches!(found, Found::At(_)), "number {seq}: {found:?}");
+    }
+}
+
+/// What a member has got, by lane: the numbers in order.
+#[derive(Default)]
+struct Got(BTreeMap<SourceLane, Vec<u64>>);
+
+impl Got {
+    /// Takes one delivery; lanes are read from the start when they are assigned.
+    async fn step(&mut self, member: &mut dyn Subscription) {
+        let next =
+            tokio::time::timeout(DEADLINE, member.next(20)).await.expect("a delivery in time");
+        match next.expect("a delivery") {
+            Delivery::Assigned(lanes) => {
+                for lane in lanes {
+                    member.seek(&lane, 0).await.expect("a seek");
+                    self.0.insert(lane, vec![]);
+                }
+            }
+            Delivery::Revoked(lanes) => self.0.retain(|lane, _| !lanes.contains(lane)),
+            Delivery::Records(records) => {
+                for record in records {
+                    let seq = std::str::from_utf8(&record.value).expect("a text");
+                    let lane = self.0.get_mut(&record.source).expect("a lane that is ours");
+                    lane.push(seq.parse().expect("a number"));
+                }
+            }
+        }
+    }
+}
+
+/// Its buffer is full and it takes nothing more: all the same the group gives some of its lanes away, which
+/// takes its consent. Then it reads on, and misses nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_member_stays_in_the_group_and_misses_nothing() {
+    const LANES: u32 = 2;
+    const RECORDS: u64 = 4_000;
+    let cluster = connect().await;
+    let mut config = cluster.config();
+    config.limits.buffered_records_max = 50;
+    let log = KafkaLog::new(config).expect("a good configuration");
+    let (topic, group) = (topic(&log, LANES).await, unique("group"));
+    let mut publisher = publisher(&log, &unique("id"), &topic).await;
+    for lane in 0..LANES {
+        let records = (1..=RECORDS).map(|seq| numbered(lane, seq)).collect();
+        publisher = publisher.publish(records).await.expect("a commit");
+    }
+    let topics = [topic];
+    let mut slow = log.subscribe(&group, &topics).await.expect("a member");
+    let mut got = Got::default();
+    while got.0.values().map(Vec::len).sum::<usize>() < 100 {
+        got.step(&mut *slow).await;
+    }
+
+    let mut second = log.subscribe(&group, &topics).await.expect("a member");
+    let mut seconds = Got::default();
+    while seconds.0.is_empty() {
+        seconds.step(&mut *second).await;
+    }
+    while got.0.len() != 1 || got.0.values().any(|numbers| numbers.len() < 4_000) {
+        got.step(&mut *slow).await;
+    }
+    let expected: Vec<_> = (1..=RECORDS).collect();
+    assert!(got.0.values().all(|numbers| *numbers == expected), "in order, and each once");
+}
