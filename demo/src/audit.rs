@@ -14,17 +14,24 @@ use serde::Serialize;
 /// How an order ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum End {
+pub enum End {
+    /// Charged and delivered.
     Concluded,
+    /// The account could not pay.
     Declined,
+    /// An article was not there.
     OutOfStock,
+    /// No carrier goes there.
     NotDeliverable,
+    /// The customer changed their mind in time.
     Cancelled,
+    /// Unfinished after its time.
     Expired,
 }
 
 impl End {
-    pub(crate) const ALL: [Self; 6] = [
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 6] = [
         Self::Concluded,
         Self::Declined,
         Self::OutOfStock,
@@ -33,7 +40,8 @@ impl End {
         Self::Expired,
     ];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name in tables and JSON.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Concluded => "concluded",
             Self::Declined => "declined",
@@ -62,23 +70,29 @@ struct Facts {
 
 /// All orders.
 #[derive(Debug, Default)]
-pub(crate) struct Audit {
+pub struct Audit {
     orders: BTreeMap<String, Facts>,
-    pub(crate) events: u64,
+    /// How many events were taken in.
+    pub events: u64,
 }
 
 /// What the services' own aggregates say, summed up.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Books {
-    pub(crate) captured: u64,
-    pub(crate) refunded: u64,
+pub struct Books {
+    /// Minor units that were taken from accounts.
+    pub captured: u64,
+    /// Minor units that were given back.
+    pub refunded: u64,
     /// Per article: what was put there, and what is available, reserved and shipped now.
-    pub(crate) stock: Vec<(u64, u64, u64, u64)>,
+    pub stock: Vec<(u64, u64, u64, u64)>,
 }
 
 impl Audit {
     /// Takes in one public event.
-    pub(crate) fn note(&mut self, event: &RecordedEvent) -> Result<()> {
+    ///
+    /// # Errors
+    /// Its payload cannot be read.
+    pub fn note(&mut self, event: &RecordedEvent) -> Result<()> {
         self.events += 1;
         let Some(published) = &event.published else { return Ok(()) };
         let facts = self.orders.entry(published.key.to_string()).or_default();
@@ -116,7 +130,7 @@ impl Audit {
     }
 
     /// How many orders ended in each way; an order with two ends counts twice.
-    pub(crate) fn ends(&self) -> BTreeMap<End, u64> {
+    pub fn ends(&self) -> BTreeMap<End, u64> {
         let mut ends = BTreeMap::new();
         for end in self.orders.values().flat_map(|facts| &facts.ends) {
             *ends.entry(*end).or_insert(0) += 1;
@@ -124,12 +138,13 @@ impl Audit {
         ends
     }
 
-    pub(crate) fn unfinished(&self) -> u64 {
+    /// How many orders have no end.
+    pub fn unfinished(&self) -> u64 {
         self.orders.values().filter(|facts| facts.ends.is_empty()).count() as u64
     }
 
     /// The first order that ended in each way.
-    pub(crate) fn examples(&self) -> BTreeMap<End, String> {
+    pub fn examples(&self) -> BTreeMap<End, String> {
         let mut examples = BTreeMap::new();
         for (order, facts) in &self.orders {
             for end in &facts.ends {
@@ -140,7 +155,7 @@ impl Audit {
     }
 
     /// The laws, each with an order or a sum that breaks it.
-    pub(crate) fn laws(&self, books: &Books) -> Vec<Law> {
+    pub fn laws(&self, books: &Books) -> Vec<Law> {
         let sum = |of: fn(&Facts) -> u64| self.orders.values().map(of).sum::<u64>();
         let concluded: u64 =
             self.orders.values().filter(|f| f.is_concluded()).map(|f| f.total).sum();
@@ -204,9 +219,11 @@ impl Facts {
 
 /// A law, and what breaks it.
 #[derive(Debug, Clone)]
-pub(crate) struct Law {
-    pub(crate) name: &'static str,
-    pub(crate) broken_by: Option<String>,
+pub struct Law {
+    /// Its name.
+    pub name: &'static str,
+    /// An order or a sum that breaks it.
+    pub broken_by: Option<String>,
 }
 
 impl Law {
@@ -214,7 +231,8 @@ impl Law {
         Self { name, broken_by: (!holds).then(breaker) }
     }
 
-    pub(crate) fn holds(&self) -> bool {
+    /// Whether nothing breaks it.
+    pub fn holds(&self) -> bool {
         self.broken_by.is_none()
     }
 }

@@ -1,13 +1,11 @@
 //! The four services in one process: `cargo demo`.
 
 mod args;
-mod audit;
 mod books;
 mod drive;
 mod narrator;
 mod progress;
 mod report;
-mod script;
 mod serve;
 mod stage;
 mod timeline;
@@ -21,12 +19,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use args::Args;
-use audit::{Audit, Law};
 use clap::Parser;
+use demo::{
+    audit::{self, Audit, Law},
+    script::{self, Script},
+};
 use narrator::Narrator;
 use progress::Progress;
 use report::Figures;
-use script::Script;
 use stage::Stage;
 use timeline::Timeline;
 

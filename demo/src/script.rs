@@ -20,27 +20,38 @@ const FUNDS_MINOR: u64 = 1 << 50;
 
 /// One order of the story.
 #[derive(Clone, Debug)]
-pub(crate) struct Placement {
-    pub(crate) order: OrderId,
-    pub(crate) customer: CustomerId,
-    pub(crate) account: AccountId,
-    pub(crate) lines: OrderLines,
-    pub(crate) destination: Country,
+pub struct Placement {
+    /// The id that its customer chose.
+    pub order: OrderId,
+    /// Who ordered.
+    pub customer: CustomerId,
+    /// Who pays.
+    pub account: AccountId,
+    /// What was ordered.
+    pub lines: OrderLines,
+    /// Where it goes.
+    pub destination: Country,
     /// The customer changes their mind this long after the order was placed.
-    pub(crate) cancelled_after: Option<Duration>,
+    pub cancelled_after: Option<Duration>,
 }
 
 /// The story of one seed.
 #[derive(Clone, Debug)]
-pub(crate) struct Script {
-    pub(crate) seed: u64,
-    pub(crate) sagas: u64,
-    pub(crate) skus: u64,
+pub struct Script {
+    /// What everything is drawn from.
+    pub seed: u64,
+    /// How many orders.
+    pub sagas: u64,
+    /// How many articles.
+    pub skus: u64,
 }
 
 impl Script {
     /// Order `n`.
-    pub(crate) fn placement(&self, n: u64) -> Result<Placement> {
+    ///
+    /// # Errors
+    /// None in practice: the names are made here.
+    pub fn placement(&self, n: u64) -> Result<Placement> {
         let mut rng =
             StdRng::seed_from_u64(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(n));
         let mut below = |bound: u64| rng.next_u64() % bound;
@@ -77,7 +88,10 @@ impl Script {
     }
 
     /// The accounts, and what each has at first.
-    pub(crate) fn accounts(&self) -> Result<Vec<(AccountId, Money)>> {
+    ///
+    /// # Errors
+    /// None in practice: the names are made here.
+    pub fn accounts(&self) -> Result<Vec<(AccountId, Money)>> {
         let money = |minor| -> Result<Money> { Ok(Money::new(minor, CURRENCY.parse()?)?) };
         let mut accounts = vec![(POOR_ACCOUNT.parse()?, money(1)?)];
         for n in 0..ACCOUNTS {
@@ -87,7 +101,10 @@ impl Script {
     }
 
     /// The articles, and how many of each are there at first.
-    pub(crate) fn stock(&self) -> Result<Vec<(Sku, u64)>> {
+    ///
+    /// # Errors
+    /// None in practice: the names are made here.
+    pub fn stock(&self) -> Result<Vec<(Sku, u64)>> {
         let each = 8 * self.sagas + 8;
         let mut stock = vec![(NEVER_IN_STOCK.parse()?, 0)];
         for n in 0..self.skus {
@@ -97,7 +114,7 @@ impl Script {
     }
 
     /// The id of a command of this story: repeated after a crash, it gets its first answer.
-    pub(crate) fn command(&self, kind: Kind, n: u64) -> CauseId {
+    pub fn command(&self, kind: Kind, n: u64) -> CauseId {
         // A UUID of one's own making: bytes 6 and 8 hold its version and variant.
         let mut bytes = [0; 16];
         bytes[..6].copy_from_slice(&self.seed.to_be_bytes()[2..]);
@@ -109,10 +126,14 @@ impl Script {
 
 /// The commands of the story.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Fills account `n`.
     Fund,
+    /// Fills article `n`.
     Stock,
+    /// Places order `n`.
     Place,
+    /// Cancels order `n`.
     Cancel,
 }
 

@@ -1,7 +1,6 @@
 //! The HTTP server: up before the engine is, and there until it has drained.
 
 use std::{
-    future::Future,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
@@ -96,21 +95,15 @@ async fn raised(mut flag: watch::Receiver<bool>) {
     let _ = flag.wait_for(|raised| *raised).await.is_ok();
 }
 
-fn answer(
-    front: Front,
-    before: Router,
-    request: Request,
-) -> impl Future<Output = Response> + Send + 'static {
-    async move {
-        let router = match front.shown.interface.get() {
-            Some(interface) => interface.clone(),
-            None if is_health(request.uri().path()) => before,
-            None => return not_yet(&front.waiting()).into_response(),
-        };
-        match router.oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+async fn answer(front: Front, before: Router, request: Request) -> Response {
+    let router = match front.shown.interface.get() {
+        Some(interface) => interface.clone(),
+        None if is_health(request.uri().path()) => before,
+        None => return not_yet(&front.waiting()).into_response(),
+    };
+    match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }
 

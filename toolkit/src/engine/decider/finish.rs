@@ -63,7 +63,10 @@ impl<S: Service> Decider<S> {
                             self.message_applied(&message, via);
                         }
                     }
-                    Err(error) => self.fail_message(&message, via, &error),
+                    Err(error) => {
+                        self.note_reads(&streams);
+                        self.fail_message(&message, via, &error);
+                    }
                 }
             }
             Subject::Command { work } => {
@@ -98,6 +101,7 @@ impl<S: Service> Decider<S> {
         let Work::Command(job) = &self.open.works[work] else { return };
         let (stream, cause) = (job.stream().clone(), job.cause());
         if let Err(error) = result {
+            self.note_reads(&streams);
             self.open.failed_jobs.insert(work, error);
             return;
         }
@@ -126,13 +130,8 @@ impl<S: Service> Decider<S> {
         drafts: Vec<Draft>,
         stamp: &Stamp,
     ) -> Result<(), HandlerError> {
+        self.note_reads(&streams);
         let mut entries = self.changed(&streams, &drafts, stamp)?;
-        for s in &streams {
-            // The first read of the batch is of what the batch builds on.
-            if !self.open.layer.contains_key(&s.stream) {
-                self.open.reads.entry(s.stream.clone()).or_insert(s.read);
-            }
-        }
         for draft in drafts {
             let Some((_, entry)) = entries.iter_mut().find(|(stream, _)| *stream == draft.stream)
             else {
@@ -146,6 +145,17 @@ impl<S: Service> Decider<S> {
         }
         self.open.layer.extend(entries);
         Ok(())
+    }
+
+    /// The append checks what was read, whatever came of it (P10): what another instance has written since
+    /// may be why a handler failed.
+    fn note_reads(&mut self, streams: &[InTurn]) {
+        for s in streams {
+            // The first read of the batch is of what the batch builds on.
+            if !self.open.layer.contains_key(&s.stream) {
+                self.open.reads.entry(s.stream.clone()).or_insert(s.read);
+            }
+        }
     }
 
     /// The streams that the turn wrote, with their new states and their old versions.

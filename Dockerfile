@@ -1,0 +1,30 @@
+# One image of any of the four services: docker build --build-arg SERVICE=order .
+# compose.yaml builds them all; the first stage is shared, so it is built once.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+# zlib for librdkafka; gcc, g++ and make are in the image.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends zlib1g-dev \
+ && rm -rf /var/lib/apt/lists/*
+RUN cargo build --release --locked \
+      --package order --package payment --package inventory --package shipping \
+      --bin order --bin payment --bin inventory --bin shipping \
+      --features order/process,payment/process,inventory/process,shipping/process
+
+FROM debian:bookworm-slim
+ARG SERVICE
+# zlib and libstdc++ for librdkafka; curl for the health check.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates curl libstdc++6 zlib1g \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin quadrille
+COPY --from=build /src/target/release/${SERVICE} /usr/local/bin/service
+USER 10001
+ENV QUADRILLE_HTTP_ADDRESS=0.0.0.0:8080
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=3s --retries=12 \
+  CMD ["curl", "--fail", "--silent", "--output", "/dev/null", "http://127.0.0.1:8080/readyz"]
+ENTRYPOINT ["/usr/local/bin/service"]

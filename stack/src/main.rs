@@ -1,0 +1,21 @@
+//! Any of the four services as a process, by the name in `STACK_SERVICE`: one program to build for the
+//! tests, whose `main` is that of the services' own programs.
+
+use std::process::ExitCode;
+
+use quadrille::process;
+
+#[allow(clippy::print_stderr)]
+fn main() -> ExitCode {
+    let name = std::env::var("STACK_SERVICE").unwrap_or_default();
+    match name.as_str() {
+        "order" => process::main(order::Orders, order::router),
+        "payment" => process::main(payment::Payment, payment::router),
+        "inventory" => process::main(inventory::Inventory, inventory::router),
+        "shipping" => process::main(shipping::Shipping::default(), shipping::router),
+        other => {
+            eprintln!("STACK_SERVICE is {other:?}: order, payment, inventory or shipping");
+            ExitCode::from(2)
+        }
+    }
+}
