@@ -38,7 +38,7 @@ fn update(id: &str, attempts: u32, state: HeldState) -> HeldChange {
 }
 
 async fn heads(store: &dyn EventStore, lane: &SourceLane, held_max: usize) -> Vec<HeldHead> {
-    let claim = crate::store::Claim { held_max, ..claim_of(&[lane.clone()], &["A"]) };
+    let claim = crate::store::Claim { held_max, ..claim_of(std::slice::from_ref(lane), &["A"]) };
     match store.claim(&claim).await.unwrap().remove(0) {
         Claimed::Owned { held, .. } => held,
         refused @ Claimed::Refused { .. } => panic!("{refused:?}"),
