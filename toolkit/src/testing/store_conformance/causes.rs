@@ -138,9 +138,12 @@ pub async fn p17_a_dropped_append_is_whole_or_nothing(place: &dyn StorePlace) {
         let s = stream(&format!("dropped-{polls}"));
         let dropped = append(vec![public(&s, 1, 0, "k"), event(&s, 2)]);
         poll_some(store.append(&dropped), polls).await;
+        let asked = store.outcome(dropped.cause.unwrap()).await.unwrap();
         // The next append queues behind whatever is left of the dropped one.
         patient(&*store, &append_to(&stream(&format!("next-{polls}")), 0)).await.unwrap();
-        let committed = store.outcome(dropped.cause.unwrap()).await.unwrap().is_some();
+        let outcome = store.outcome(dropped.cause.unwrap()).await.unwrap();
+        assert!(asked.is_none() || asked == outcome, "what was committed stays so");
+        let committed = outcome.is_some();
         let expected = if committed { 2 } else { 0 };
         assert_eq!(head(&*store, &s).await, expected, "dropped after {polls} polls");
         assert!(since.elapsed() < DEADLINE);

@@ -113,7 +113,7 @@ pub async fn p11_heads_are_the_first_of_their_keys(place: &dyn StorePlace) {
     let mut waiting = message("k2", "k", 2, HeldState::Waiting);
     waiting.offset = -1;
     let held = vec![
-        hold(message("k5", "k", 5, HeldState::Waiting)),
+        hold(message("a5", "k", 5, HeldState::Waiting)),
         hold(waiting),
         hold(message("j3", "j", 3, HeldState::Dead)),
         hold(message("j4", "j", 4, HeldState::Parked)),
