@@ -14,12 +14,17 @@ mod load;
 mod migrate;
 mod number;
 mod relayed;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, path::Path, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{
+    ConnectOptions as _,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
 
 use self::connections::Connections;
 use super::{
@@ -58,19 +63,23 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`] when the file cannot be opened, [`StoreError::Mismatch`] when a newer
     /// version of this program has written it, [`StoreError::Corrupt`] when it is no such store.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path = path.as_ref();
+        Self::open_with(path.as_ref(), BUSY_TIMEOUT).await
+    }
+
+    async fn open_with(path: &Path, busy_timeout: Duration) -> Result<Self, StoreError> {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             let made = tokio::fs::create_dir_all(parent).await;
             made.map_err(|error| StoreError::Unavailable(error.into()))?;
         }
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .busy_timeout(BUSY_TIMEOUT)
+            .busy_timeout(busy_timeout)
             .synchronous(SqliteSynchronous::Full)
             .statement_cache_capacity(STATEMENTS_MAX)
             .row_buffer_size(ROW_BUFFER)
             .pragma("cache_size", format!("-{CACHE_KIB}"))
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string());
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+            .disable_statement_logging();
         let writing = options.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
         let store = Self {
             path: path.into(),

@@ -220,3 +220,60 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
         self.inner.prune_causes(before).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        store::memory::MemoryStore,
+        testing::store_conformance::fixtures::{
+            append, append_to, assert_fails, event, head, registration, stream,
+        },
+    };
+
+    async fn faulty() -> FaultyStore<MemoryStore> {
+        let store = FaultyStore::new(MemoryStore::default());
+        store.register(&registration()).await.unwrap();
+        store
+    }
+
+    #[tokio::test]
+    async fn faults_come_in_the_order_of_the_script() {
+        let (store, s) = (faulty().await, stream("s"));
+        let script = [
+            Fault::Pass,
+            Fault::Conflict,
+            Fault::Unavailable,
+            Fault::UnknownLost,
+            Fault::UnknownCommitted,
+        ];
+        store.script(script);
+        store.append(&append_to(&s, 0)).await.unwrap();
+        let next = append_to(&s, 1);
+        assert_fails!(
+            store.append(&next).await,
+            AppendError::Conflict { streams } if streams == [stream("s")]
+        );
+        assert_fails!(store.append(&next).await, AppendError::Unavailable(_));
+        assert_fails!(store.append(&next).await, AppendError::Unknown(_));
+        assert_eq!(store.outcome(next.cause.unwrap()).await.unwrap(), None, "lost");
+        assert_fails!(store.append(&next).await, AppendError::Unknown(_));
+        assert!(store.outcome(next.cause.unwrap()).await.unwrap().is_some(), "committed");
+        store.append(&append_to(&s, 2)).await.unwrap();
+        assert_eq!((head(&store, &s).await, store.appends(), store.loads()), (3, 6, 1));
+        assert_eq!(store.seen()[1].cause, next.cause);
+    }
+
+    #[tokio::test]
+    async fn a_payload_is_refused_until_the_store_heals() {
+        let (store, s) = (faulty().await, stream("s"));
+        store.reject_payloads_with("poison");
+        let mut bad = event(&s, 1);
+        bad.payload = Bytes::from_static(b"{\"poison\":1}");
+        let bad = append(vec![bad]);
+        assert_fails!(store.append(&bad).await, AppendError::Rejected(_));
+        store.append(&append_to(&stream("other"), 0)).await.unwrap();
+        store.heal();
+        store.append(&bad).await.unwrap();
+    }
+}

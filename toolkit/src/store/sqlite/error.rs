@@ -39,21 +39,30 @@ pub(super) fn store_error(error: Error) -> StoreError {
 
 /// For statements before the commit: nothing of the append is there.
 pub(super) fn append_error(error: Error) -> AppendError {
-    match (&error, primary(&error)) {
-        // All heads were checked under the write lock; a second index may still disagree.
-        (_, Some(code::CONSTRAINT)) if on_heads(&error) => {
-            AppendError::Conflict { streams: Vec::new() }
-        }
-        (Error::Encode(_), _)
-        | (_, Some(code::TOO_BIG | code::CONSTRAINT | code::MISMATCH | code::RANGE)) => {
+    if matches!(error, Error::Encode(_)) {
+        return AppendError::Rejected(error.into());
+    }
+    match primary(&error) {
+        Some(code::CONSTRAINT) if is_unique(&error) => not_unique(error),
+        Some(code::TOO_BIG | code::CONSTRAINT | code::MISMATCH | code::RANGE) => {
             AppendError::Rejected(error.into())
         }
         _ => AppendError::Unavailable(error.into()),
     }
 }
 
-fn on_heads(error: &Error) -> bool {
-    error.as_database_error().is_some_and(|e| e.message().contains("events.stream, events.version"))
+fn is_unique(error: &Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.is_unique_violation())
+}
+
+/// All was checked under the write lock; a key that is there all the same says at least that the data
+/// is not to blame.
+fn not_unique(error: Error) -> AppendError {
+    let on_heads = |e: &dyn sqlx::error::DatabaseError| e.message().contains("events.version");
+    if error.as_database_error().is_some_and(on_heads) {
+        return AppendError::Conflict { streams: Vec::new() };
+    }
+    AppendError::Unavailable(error.into())
 }
 
 /// For what a store says outside of an append.
@@ -70,5 +79,46 @@ pub(super) fn commit_error(error: Error) -> AppendError {
         AppendError::Unavailable(error.into())
     } else {
         AppendError::Unknown(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection as _, Executor as _, sqlite::SqliteConnection};
+
+    use super::*;
+
+    /// The error of the last of these statements, on tables as the store has them.
+    async fn failing(statements: &str) -> Error {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let sql = include_str!("../../../migrations/sqlite/0001_event_store.sql");
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        connection.execute(sqlx::AssertSqlSafe(statements)).await.unwrap_err()
+    }
+
+    const EVENT: &str = "INSERT INTO events VALUES (NULL, 's', 1, x'00', 'A', x'', x'00', 'c', 1, NULL, \
+                         NULL, NULL, NULL);";
+
+    #[tokio::test]
+    async fn what_the_data_did_is_told_apart_from_what_others_did() {
+        let twice = append_error(failing(&[EVENT, EVENT].concat()).await);
+        assert!(matches!(twice, AppendError::Conflict { .. }), "{twice:?}");
+        let cause = "INSERT INTO causes VALUES (x'00', 1, NULL, NULL);";
+        let twice = append_error(failing(&[cause, cause].concat()).await);
+        assert!(matches!(twice, AppendError::Unavailable(_)), "{twice:?}");
+        let bad = append_error(failing("INSERT INTO service VALUES (2, 'two', 1, 1)").await);
+        assert!(matches!(bad, AppendError::Rejected(_)), "a check failed: {bad:?}");
+        let bad = append_error(failing("INSERT INTO lanes VALUES (1, 'text')").await);
+        assert!(matches!(bad, AppendError::Rejected(_)), "no number: {bad:?}");
+        let big = "INSERT INTO lanes SELECT 1, length(zeroblob(1 << 30))";
+        let big = append_error(failing(big).await);
+        assert!(matches!(big, AppendError::Rejected(_)), "too big: {big:?}");
+    }
+
+    #[tokio::test]
+    async fn an_error_of_the_commit_leaves_the_outcome_open() {
+        let error = failing("INSERT INTO service VALUES (2, 'two', 1, 1)").await;
+        assert!(matches!(commit_error(error), AppendError::Unknown(_)));
+        assert!(matches!(commit_error(Error::WorkerCrashed), AppendError::Unknown(_)));
     }
 }

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 const MIGRATIONS: [(&str, &str); 1] =
     [("event store", include_str!("../../../migrations/sqlite/0001_event_store.sql"))];
 
-const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
+const RECORD: &str = "CREATE TABLE IF NOT EXISTS quadrille_migrations (
     version    INTEGER PRIMARY KEY,
     name       TEXT    NOT NULL,
     checksum   BLOB    NOT NULL,
@@ -51,6 +51,7 @@ fn was_busy(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 async fn apply(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    refuse_strangers(connection).await?;
     connection.execute(RECORD).await.map_err(store_error)?;
     let applied = recorded(connection).await?;
     for (number, (version, checksum)) in applied.iter().enumerate() {
@@ -71,7 +72,7 @@ async fn apply(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     }
     for migration in migrations().skip(applied.len()) {
         sqlx::raw_sql(migration.sql).execute(&mut *connection).await.map_err(store_error)?;
-        sqlx::query("INSERT INTO schema_migrations VALUES (?1, ?2, ?3, unixepoch() * 1000000)")
+        sqlx::query("INSERT INTO quadrille_migrations VALUES (?1, ?2, ?3, unixepoch() * 1000000)")
             .bind(migration.version)
             .bind(&*migration.description)
             .bind(&*migration.checksum)
@@ -82,8 +83,23 @@ async fn apply(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// A file of another program is not made ours.
+async fn refuse_strangers(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let strange: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM sqlite_schema
+          WHERE NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'quadrille_migrations')",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(store_error)?;
+    if strange == 0 {
+        return Ok(());
+    }
+    Err(StoreError::Mismatch("the file holds another program's tables".into()))
+}
+
 async fn recorded(connection: &mut SqliteConnection) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
-    let rows = sqlx::query("SELECT version, checksum FROM schema_migrations ORDER BY version")
+    let rows = sqlx::query("SELECT version, checksum FROM quadrille_migrations ORDER BY version")
         .fetch_all(connection)
         .await
         .map_err(store_error)?;

@@ -152,7 +152,7 @@ pub(crate) fn claim_of(lanes: &[SourceLane], consumes: &[&str]) -> Claim {
 
 /// Claims one lane.
 pub(crate) async fn claim(store: &dyn EventStore, lane: &SourceLane) -> Claimed {
-    store.claim(&claim_of(&[lane.clone()], &["A"])).await.unwrap().remove(0)
+    store.claim(&claim_of(std::slice::from_ref(lane), &["A"])).await.unwrap().remove(0)
 }
 
 /// Claims one lane that must be given.

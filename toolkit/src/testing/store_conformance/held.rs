@@ -38,7 +38,7 @@ fn update(id: &str, attempts: u32, state: HeldState) -> HeldChange {
 }
 
 async fn heads(store: &dyn EventStore, lane: &SourceLane, held_max: usize) -> Vec<HeldHead> {
-    let claim = crate::store::Claim { held_max, ..claim_of(&[lane.clone()], &["A"]) };
+    let claim = crate::store::Claim { held_max, ..claim_of(std::slice::from_ref(lane), &["A"]) };
     match store.claim(&claim).await.unwrap().remove(0) {
         Claimed::Owned { held, .. } => held,
         refused @ Claimed::Refused { .. } => panic!("{refused:?}"),
@@ -113,7 +113,7 @@ pub async fn p11_heads_are_the_first_of_their_keys(place: &dyn StorePlace) {
     let mut waiting = message("k2", "k", 2, HeldState::Waiting);
     waiting.offset = -1;
     let held = vec![
-        hold(message("k5", "k", 5, HeldState::Waiting)),
+        hold(message("a5", "k", 5, HeldState::Waiting)),
         hold(waiting),
         hold(message("j3", "j", 3, HeldState::Dead)),
         hold(message("j4", "j", 4, HeldState::Parked)),
