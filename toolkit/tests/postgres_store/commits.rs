@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quadrille::store::{AppendError, EventStore as _};
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, Row as _};
 
 use super::{
     place::{Database, admin_url, execute},
@@ -39,6 +39,40 @@ async fn p15_an_append_that_fails_at_its_commit_is_not_acknowledged() {
     execute(&mut owner, "DROP TRIGGER late ON events").await;
     store.append(&doomed).await.unwrap();
     assert_eq!(store.lane_heads().await.unwrap(), [1, 0, 0]);
+}
+
+/// A server that was told to be careless is not believed (P15), and sessions have their time-outs (P9).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p15_an_append_is_durable_whatever_the_default_of_the_server() {
+    let database = Database::fresh().await;
+    let mut owner = database.connect().await;
+    let name = database.name();
+    execute(&mut owner, &format!("ALTER DATABASE {name} SET synchronous_commit = off")).await;
+    let store = database.store().await;
+    begin(&store).await;
+    execute(
+        &mut owner,
+        "CREATE TABLE seen (setting text, value text);
+         CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO seen SELECT s, current_setting(s) FROM unnest(ARRAY['synchronous_commit',
+                'idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout',
+                'transaction_isolation']) s;
+            RETURN NULL; END $$;
+         CREATE TRIGGER looks AFTER INSERT ON events EXECUTE FUNCTION look()",
+    )
+    .await;
+    store.append(&append(&["s"], &[0])).await.unwrap();
+    let rows = sqlx::raw_sql("SELECT setting, value FROM seen ORDER BY setting");
+    let rows = rows.fetch_all(&mut owner).await.unwrap();
+    let seen: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let expected = [
+        ("idle_in_transaction_session_timeout", "5s"),
+        ("lock_timeout", "10s"),
+        ("statement_timeout", "20s"),
+        ("synchronous_commit", "on"),
+        ("transaction_isolation", "read committed"),
+    ];
+    assert_eq!(seen, expected.map(|(setting, value)| (setting.to_owned(), value.to_owned())));
 }
 
 /// An append that is at work on the server, for whoever it was, is waited for (P17).

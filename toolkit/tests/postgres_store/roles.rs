@@ -103,7 +103,7 @@ async fn missing_tables_are_named_to_a_role_that_may_not_make_them() {
     drop_role(database, &role).await;
 }
 
-/// Without a transaction on the table the owner's own store works in a schema of its own, too.
+/// Tables, functions and types are found by the search path that the address names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_services_share_a_database_by_schemas() {
     let database = Database::fresh().await;
