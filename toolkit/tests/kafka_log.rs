@@ -1,4 +1,5 @@
 //! The Kafka log passes the log's suite on a real broker, and what only it has is tested too.
+#![allow(clippy::print_stderr)] // Each run says on which cluster it was.
 
 mod kafka;
 
@@ -29,7 +30,7 @@ impl LogUnderTest for Under {
     }
 
     async fn produce_raw(&self, topic: &str, record: NewRecord) -> bool {
-        self.cluster.produce(topic, record).await;
+        self.cluster.produce(topic, vec![record]).await;
         true
     }
 

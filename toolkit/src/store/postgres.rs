@@ -2,7 +2,7 @@
 //!
 //! An append is one call of one function on the server, committed by itself: one round trip whatever the
 //! batch, and no transaction is ever open while this side does something else. Plans do not depend on
-//! statistics: see [`connections`].
+//! statistics: see `connections`.
 
 mod append;
 mod arguments;

@@ -118,12 +118,12 @@ impl Cluster {
         deleted.expect("an answer").remove(0).expect("a deleted topic");
     }
 
-    /// A record of another producer, without a transaction.
-    pub(crate) async fn produce(&self, topic: &str, record: NewRecord) {
+    /// Records of another producer, without a transaction.
+    pub(crate) async fn produce(&self, topic: &str, records: Vec<NewRecord>) {
         let client = self.client();
         self.blocking(topic, move |topic| {
             let producer: Raw = client.create().expect("a producer");
-            send(&producer, topic, &[record]);
+            send(&producer, topic, &records);
         })
         .await;
     }

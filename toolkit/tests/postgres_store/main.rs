@@ -1,5 +1,10 @@
 //! The store in PostgreSQL conforms, and keeps what only a server can break.
 
+mod commits;
 mod place;
+mod plans;
+mod roles;
+mod schema;
+mod work;
 
 quadrille::store_conformance!(place::Database::fresh().await);

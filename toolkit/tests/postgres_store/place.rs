@@ -1,5 +1,6 @@
 //! A database for each test, on the server that the environment names.
 
+use std::io::Write as _;
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicU32, Ordering},
@@ -76,7 +77,10 @@ async fn announce(admin: &mut PgConnection) {
     static ONCE: OnceLock<()> = OnceLock::new();
     let version = sqlx::query("SELECT version()").fetch_one(admin).await.unwrap();
     let version: String = version.try_get(0).unwrap();
-    ONCE.get_or_init(|| println!("PostgreSQL store: on {version}"));
+    // Straight to the stream: the test harness swallows what is printed.
+    ONCE.get_or_init(|| {
+        let _ = writeln!(std::io::stderr(), "PostgreSQL store: on {version}");
+    });
 }
 
 pub(crate) async fn execute(connection: &mut PgConnection, sql: &str) {

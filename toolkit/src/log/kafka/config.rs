@@ -1,8 +1,8 @@
 //! How to reach a cluster, and every bound of our use of it.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+mod clients;
 
-use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// How to reach a Kafka cluster, and the bounds of our use of it.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub struct KafkaConfig {
     pub topics: TopicPolicy,
     /// Sizes, counts and times.
     pub limits: KafkaLimits,
-    /// Further properties of librdkafka; those that the protocol rests on are refused.
+    /// Further properties of librdkafka; those that the toolkit sets itself are refused.
     pub properties: BTreeMap<String, String>,
 }
 
@@ -129,7 +129,8 @@ impl Default for KafkaLimits {
 #[error("the Kafka configuration is wrong: {}", .0.join("; "))]
 pub struct ConfigError(pub Vec<String>);
 
-/// Properties that the protocol rests on.
+/// Properties that the protocol rests on, or that a limit of ours sets: given as well, they would have no
+/// effect, which nobody should have to find out.
 const OURS: &[&str] = &[
     "bootstrap.servers",
     "client.id",
@@ -154,6 +155,23 @@ const OURS: &[&str] = &[
     "sasl.username",
     "sasl.password",
     "debug",
+    "linger.ms",
+    "queue.buffering.max.ms",
+    "message.max.bytes",
+    "batch.size",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "fetch.wait.max.ms",
+    "fetch.message.max.bytes",
+    "max.partition.fetch.bytes",
+    "fetch.queue.backoff.ms",
+    "queued.min.messages",
+    "queued.max.messages.kbytes",
+    "allow.auto.create.topics",
+    "topic.metadata.refresh.interval.ms",
+    "topic.metadata.propagation.max.ms",
+    "reconnect.backoff.ms",
+    "reconnect.backoff.max.ms",
 ];
 
 impl KafkaConfig {
@@ -220,116 +238,6 @@ impl KafkaConfig {
             wrong.push(format!("{name} must be above 0"));
         }
     }
-
-    /// What all our clients have in common.
-    fn client(&self) -> ClientConfig {
-        let mut client = ClientConfig::new();
-        for (name, value) in &self.properties {
-            client.set(name, value);
-        }
-        client
-            .set("bootstrap.servers", &self.bootstrap_servers)
-            .set("client.id", &self.client_id)
-            // A broker that comes back is met at once, not after librdkafka's ten seconds.
-            .set("reconnect.backoff.ms", "50")
-            .set("reconnect.backoff.max.ms", "1000")
-            .set("topic.metadata.refresh.interval.ms", millis(self.limits.metadata_every))
-            .set("topic.metadata.propagation.max.ms", "5000")
-            .set_log_level(RDKafkaLogLevel::Warning);
-        match &self.security {
-            Security::Plaintext => client.set("security.protocol", "plaintext"),
-            Security::Tls => client.set("security.protocol", "ssl"),
-            Security::SaslTls { mechanism, username, password } => client
-                .set("security.protocol", "sasl_ssl")
-                .set("sasl.mechanisms", mechanism)
-                .set("sasl.username", username)
-                .set("sasl.password", password),
-        };
-        client
-    }
-
-    /// A client for topics and their settings. Nobody reads its log: it is off.
-    pub(super) fn admin(&self) -> ClientConfig {
-        let mut client = self.client();
-        client.set_log_level(RDKafkaLogLevel::Emerg);
-        client
-    }
-
-    pub(super) fn producer(&self, transactional_id: &str, record_bytes_max: usize) -> ClientConfig {
-        let limits = &self.limits;
-        let mut client = self.client();
-        client
-            .set("transactional.id", transactional_id)
-            .set("transaction.timeout.ms", millis(limits.transaction_timeout))
-            .set("message.timeout.ms", millis(limits.delivery_timeout))
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            // A transaction is a batch already: waiting for more only makes it later.
-            .set("linger.ms", "0")
-            .set("message.max.bytes", record_bytes_max.to_string())
-            .set("batch.size", limits.batch_bytes_max.min(record_bytes_max).to_string());
-        client
-    }
-
-    /// A consumer that only asks for the ends of partitions, open transactions included.
-    pub(super) fn uncommitted(&self) -> ClientConfig {
-        let mut client = self.consumer("read_uncommitted");
-        client.set_log_level(RDKafkaLogLevel::Emerg);
-        client
-    }
-
-    /// A consumer without a group, for lookups.
-    pub(super) fn lookup(&self) -> ClientConfig {
-        let mut client = self.consumer("read_committed");
-        client
-            // Idle ones are not to fill their queues with news that nobody reads.
-            .set("topic.metadata.refresh.interval.ms", "-1")
-            // librdkafka assigns nothing without a name; nobody joins or commits under it.
-            .set("group.id", "quadrille.lookup")
-            .set("enable.partition.eof", "true")
-            .set("fetch.wait.max.ms", "5")
-            // A probe wants one record, not a megabyte.
-            .set("fetch.message.max.bytes", "262144")
-            // The only place where librdkafka tells a topic's id; see `context`.
-            .set("debug", "topic")
-            .set_log_level(RDKafkaLogLevel::Debug);
-        client
-    }
-
-    pub(super) fn member(&self, group: &str) -> ClientConfig {
-        let limits = &self.limits;
-        let mut client = self.consumer("read_committed");
-        client
-            .set("group.id", group)
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", millis(limits.session_timeout))
-            .set("heartbeat.interval.ms", millis(limits.heartbeat_every))
-            .set("fetch.wait.max.ms", millis(limits.fetch_wait));
-        client
-    }
-
-    fn consumer(&self, isolation: &str) -> ClientConfig {
-        let limits = &self.limits;
-        let mut client = self.client();
-        client
-            .set("isolation.level", isolation)
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "earliest")
-            .set("allow.auto.create.topics", "false")
-            .set("queued.min.messages", limits.buffered_records_max.to_string())
-            .set(
-                "queued.max.messages.kbytes",
-                (limits.buffered_bytes_max / 1024).max(1).to_string(),
-            )
-            // By default a full queue stops the fetching for a whole second.
-            .set("fetch.queue.backoff.ms", "5");
-        client
-    }
-}
-
-pub(super) fn millis(duration: Duration) -> String {
-    duration.as_millis().max(1).to_string()
 }
 
 /// Whether `host:port` is this machine, by its name alone: nothing is looked up.
@@ -375,55 +283,4 @@ impl fmt::Debug for Security {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wrong(config: &KafkaConfig) -> Vec<String> {
-        config.check().err().map(|error| error.0).unwrap_or_default()
-    }
-
-    #[test]
-    fn plaintext_off_loopback_needs_a_yes() {
-        for local in ["localhost:9092", "127.0.0.1:9092,[::1]:9092", "PLAINTEXT://127.3.2.1:1"] {
-            assert_eq!(wrong(&KafkaConfig::new(local)), [""; 0], "{local}");
-        }
-        let mut config = KafkaConfig::new("localhost:9092, kafka:9092,10.0.0.1:9092");
-        assert_eq!(wrong(&config).len(), 2);
-        config.plaintext_off_loopback = true;
-        assert_eq!(wrong(&config), [""; 0]);
-    }
-
-    #[test]
-    fn all_errors_come_at_once() {
-        let mut config = KafkaConfig::new("");
-        config.limits.delivery_timeout = config.limits.transaction_timeout;
-        config.limits.heartbeat_every = config.limits.session_timeout;
-        config.limits.lookups_max = 0;
-        config.properties.insert("isolation.level".into(), "read_uncommitted".into());
-        assert_eq!(wrong(&config).len(), 5, "{:?}", wrong(&config));
-    }
-
-    #[test]
-    fn secrets_are_not_shown() {
-        let mut config = KafkaConfig::new("localhost:9092");
-        config.properties.insert("ssl.key.password".into(), "opensesame".into());
-        config.security = Security::SaslTls {
-            mechanism: "PLAIN".into(),
-            username: "order".into(),
-            password: "opensesame".into(),
-        };
-        let shown = format!("{config:?}");
-        assert!(shown.contains("order") && shown.contains("ssl.key.password"), "{shown}");
-        assert!(!shown.contains("opensesame"), "{shown}");
-    }
-
-    #[test]
-    fn batches_stay_below_what_the_topic_allows() {
-        let config = KafkaConfig::new("localhost:9092");
-        let small = config.producer("id", 10_000);
-        assert_eq!(small.get("batch.size"), Some("10000"));
-        let large = config.producer("id", 100_000_000);
-        assert_eq!(large.get("batch.size"), Some("900000"));
-        assert_eq!(large.get("message.max.bytes"), Some("100000000"));
-    }
-}
+mod tests;

@@ -10,8 +10,8 @@ use crate::{
 
 /// Offsets that are read through rather than bisected further: one fetch brings about as many.
 const SCAN_MAX: i64 = 512;
-/// A partition up to this size is read through before a number in its middle is called missing: a loss
-/// stops a lane, and a relay that published again may have left numbers that do not grow everywhere.
+/// A partition with up to this many offsets is read through before a number is called missing: a loss stops
+/// a lane, and a relay that published again may have left numbers that do not grow everywhere.
 const READ_ALL_MAX: i64 = 1_000_000;
 
 /// A record with a number.
@@ -42,16 +42,11 @@ pub(super) fn find(reader: &Reader, source: &SourceLane, seq: LaneSeq) -> Result
     if seq < first.seq {
         return Ok(missing);
     }
-    let (found, beyond) = search.bisect(first, ends.last_stable)?;
-    if let Some(offset) = found {
-        return Ok(Found::At(offset));
+    let mut found = search.bisect(first, ends.last_stable)?;
+    if found.is_none() && ends.last_stable - first.offset <= READ_ALL_MAX {
+        found = search.read_through(first.offset, ends.last_stable)?;
     }
-    let in_the_middle = beyond < ends.last_stable;
-    if in_the_middle && ends.last_stable - ends.start <= READ_ALL_MAX {
-        let found = search.read_through(ends.start, ends.last_stable)?;
-        return Ok(found.map_or(missing, Found::At));
-    }
-    Ok(missing)
+    Ok(found.map_or(missing, Found::At))
 }
 
 impl Search<'_> {
@@ -65,8 +60,8 @@ impl Search<'_> {
         Ok(mark)
     }
 
-    /// The offset of the number, if it is there, and an offset from which on all numbers are higher.
-    fn bisect(&self, first: Mark, end: i64) -> Result<(Option<i64>, i64), LogError> {
+    /// The offset of the number, if it is there and the numbers grow.
+    fn bisect(&self, first: Mark, end: i64) -> Result<Option<i64>, LogError> {
         // The number lies behind `low`, and before `high`.
         let (mut low, mut high) = (first, end);
         let mut guess = true;
@@ -77,17 +72,17 @@ impl Search<'_> {
             let at = if guess { self.guess(low, high) } else { middle };
             guess = !guess;
             match self.first_mark(at, high)? {
-                Some(mark) if mark.seq == self.seq => return Ok((Some(mark.offset), high)),
+                Some(mark) if mark.seq == self.seq => return Ok(Some(mark.offset)),
                 Some(mark) if mark.seq < self.seq => {
                     low = mark;
                     if let Some(offset) = self.look_ahead(low, high)? {
-                        return Ok((Some(offset), high));
+                        return Ok(Some(offset));
                     }
                 }
                 _ => high = at,
             }
         }
-        Ok((self.read_through(low.offset + 1, high)?, high))
+        self.read_through(low.offset + 1, high)
     }
 
     /// The number is mostly found here after one or two guesses: a lane is dense but for the marks.

@@ -81,8 +81,9 @@ pub(super) async fn open(
         .map_err(|error| unavailable_because(format!("cannot start a thread: {error}")))?;
     // A thread that ends without a word has panicked; its text is in the log.
     open.await.unwrap_or_else(|_| Err(unavailable_because("the publisher's thread broke")))?;
-    // The delivery time-out ends the wait for acknowledgements, the transaction's the commit.
-    let answer_max = config.limits.transaction_timeout * 3;
+    // The first ends the wait for acknowledgements. A commit that has no answer after the second was aborted
+    // by the coordinator, or decided, and librdkafka still waits: the next epoch will tell.
+    let answer_max = config.limits.delivery_timeout + config.limits.transaction_timeout;
     Ok(Box::new(KafkaPublisher { id: id.to_owned(), orders, answer_max }))
 }
 

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
-use sqlx::{Error, Row as _, postgres::PgArguments};
+use sqlx::{
+    Error, Row as _,
+    postgres::{PgArguments, PgRow},
+};
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::{
@@ -15,7 +18,7 @@ use super::{
 };
 use crate::{
     id::{CauseId, SourceLane, StreamId},
-    store::{Append, AppendError, Appended, BoxError, StoreError},
+    store::{Append, AppendError, Appended, PositionMove, StoreError},
 };
 
 const MOVED: &str = "
@@ -32,7 +35,9 @@ pub(super) async fn run(store: &PostgresStore, append: &Append) -> Result<Append
     }
     let twice = twice(append);
     if !twice.is_empty() {
-        return Err(already_done(store, append, twice).await);
+        let mut causes = used(store, append).await.map_err(unavailable)?;
+        causes.extend(twice);
+        return Err(AppendError::AlreadyDone { causes: causes.into_iter().collect() });
     }
     let Prepared { arguments, positions, lanes } =
         arguments::prepare(append).map_err(AppendError::Rejected)?;
@@ -44,16 +49,7 @@ pub(super) async fn run(store: &PostgresStore, append: &Append) -> Result<Append
             let firsts = firsts.into_iter().map(unsigned);
             Ok(Appended { first_in_lane: lanes.into_iter().zip(firsts).collect() })
         }
-        Ok(Err(error)) => match failure(&error) {
-            Failure::PositionLost(places) => Err(AppendError::PositionLost {
-                lanes: places
-                    .iter()
-                    .filter_map(|n| positions.get(*n))
-                    .map(|moved| moved.source.clone())
-                    .collect(),
-            }),
-            failure => Err(explain(store, append, failure, error).await),
-        },
+        Ok(Err(error)) => Err(explain(store, append, &positions, error).await),
         Err(gone) => Err(AppendError::Unknown(gone.into())),
     }
 }
@@ -92,25 +88,46 @@ fn twice(append: &Append) -> BTreeSet<CauseId> {
 async fn explain(
     store: &PostgresStore,
     append: &Append,
-    failure: Failure,
+    positions: &[&PositionMove],
     error: Error,
 ) -> AppendError {
-    let error: BoxError = error.into();
-    match failure {
-        Failure::CauseUsed => already_done(store, append, BTreeSet::new()).await,
-        Failure::StreamsMoved => {
-            // Whoever cannot say which must say: all.
-            AppendError::Conflict { streams: moved(store, append).await.unwrap_or_default() }
+    match failure(&error) {
+        Failure::Refused => AppendError::Rejected(error.into()),
+        Failure::NotNow => AppendError::Unavailable(error.into()),
+        Failure::InDoubt => AppendError::Unknown(error.into()),
+        failed => {
+            // What was done before shows last on the server, and comes first here.
+            match used(store, append).await {
+                Ok(causes) if causes.is_empty() => outdated(store, append, positions, failed).await,
+                Ok(causes) => AppendError::AlreadyDone { causes: causes.into_iter().collect() },
+                Err(error) => unavailable(error),
+            }
+        }
+    }
+}
+
+/// Names what is not as it was read.
+async fn outdated(
+    store: &PostgresStore,
+    append: &Append,
+    positions: &[&PositionMove],
+    failed: Failure,
+) -> AppendError {
+    match failed {
+        Failure::PositionLost(places) => {
+            let lost = places.iter().filter_map(|n| positions.get(*n));
+            AppendError::PositionLost { lanes: lost.map(|moved| moved.source.clone()).collect() }
         }
         Failure::HeldChanged(places) => {
             let changes = places.iter().filter_map(|n| append.held.get(*n));
             let lanes: BTreeSet<SourceLane> = changes.map(|c| c.source().clone()).collect();
             AppendError::HeldChanged { lanes: lanes.into_iter().collect() }
         }
-        Failure::Collision => AppendError::Conflict { streams: Vec::new() },
-        Failure::Refused => AppendError::Rejected(error),
-        Failure::NotNow | Failure::PositionLost(_) => AppendError::Unavailable(error),
-        Failure::InDoubt => AppendError::Unknown(error),
+        Failure::StreamsMoved => {
+            // Whoever cannot say which must say: all.
+            AppendError::Conflict { streams: moved(store, append).await.unwrap_or_default() }
+        }
+        _ => AppendError::Conflict { streams: Vec::new() },
     }
 }
 
@@ -119,20 +136,13 @@ async fn moved(store: &PostgresStore, append: &Append) -> Result<Vec<StreamId>, 
     let (streams, heads): (Vec<&str>, Vec<i64>) =
         append.reads.iter().map(|(stream, head)| (stream.as_str(), signed(*head))).unzip();
     let found = rows(&store.others, sqlx::query(MOVED).bind(streams).bind(heads)).await?;
-    let stream = |row: &sqlx::postgres::PgRow| row.try_get(0).map(StreamId::from_stored);
+    let stream = |row: &PgRow| row.try_get(0).map(StreamId::from_stored);
     found.iter().map(stream).collect::<Result<_, _>>().map_err(store_error)
 }
 
-async fn already_done(
-    store: &PostgresStore,
-    append: &Append,
-    mut causes: BTreeSet<CauseId>,
-) -> AppendError {
-    let found = rows(&store.others, sqlx::query(USED).bind(arguments::causes(append))).await;
-    let found = match found {
-        Ok(found) => found,
-        Err(error) => return unavailable(error),
-    };
-    causes.extend(found.iter().filter_map(|row| row.try_get(0).ok()).map(CauseId));
-    AppendError::AlreadyDone { causes: causes.into_iter().collect() }
+/// The causes of the append that were used before.
+async fn used(store: &PostgresStore, append: &Append) -> Result<BTreeSet<CauseId>, StoreError> {
+    let found = rows(&store.others, sqlx::query(USED).bind(arguments::causes(append))).await?;
+    let cause = |row: &PgRow| row.try_get(0).map(CauseId);
+    found.iter().map(cause).collect::<Result<_, _>>().map_err(store_error)
 }

@@ -1,8 +1,13 @@
 //! An append as the arguments of the server's function `append`: arrays, sorted by what they lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use sqlx::{Arguments as _, Encode, Postgres, Type, error::BoxDynError, postgres::PgArguments};
+use sqlx::{
+    Arguments as _, Encode, Postgres, Type,
+    encode::IsNull,
+    error::BoxDynError,
+    postgres::{PgArgumentBuffer, PgArguments, PgHasArrayType, PgTypeInfo, types::PgRecordEncoder},
+};
 use uuid::Uuid;
 
 use super::{
@@ -17,13 +22,12 @@ use crate::{
 /// The placeholders of all arguments that are added below.
 pub(super) const SQL: &str = "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
      $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, \
-     $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, \
-     $52, $53, $54)";
+     $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45)";
 
 /// Streams are locked by slots: an append that only reads a stream has its slot alone, one that writes it
 /// shares the slot. (Two writers of one stream meet in its unique index.) All programs that share a
 /// store must agree on this number and on [`slot`].
-const SLOTS: u32 = 128;
+const SLOTS: u32 = 32;
 
 /// An append, ready to be sent.
 pub(super) struct Prepared<'a> {
@@ -36,7 +40,7 @@ pub(super) struct Prepared<'a> {
 
 pub(super) fn prepare(append: &Append) -> Result<Prepared<'_>, BoxDynError> {
     let mut arguments = PgArguments::default();
-    arguments.reserve(54, 1024 + append.events.iter().map(event_bytes).sum::<usize>());
+    arguments.reserve(45, 1024 + append.events.iter().map(event_bytes).sum::<usize>());
     let mut add = Arrays(&mut arguments);
     add.one(append.cause.map(|cause| cause.0))?;
     add.one(append.at.0)?;
@@ -45,20 +49,19 @@ pub(super) fn prepare(append: &Append) -> Result<Prepared<'_>, BoxDynError> {
     let counts = count(&append.events);
     add.all(counts.keys().map(|l| lane(l.0)))?;
     add.all(counts.values().map(|count| signed(*count)))?;
-    slots(&mut add, append)?;
-    reads(&mut add, append)?;
+    Reads::of(append).add(&mut add)?;
     let lanes: Vec<Lane> = counts.into_keys().collect();
     events(&mut add, append, &lanes)?;
     snapshots(&mut add, append)?;
     gaps(&mut add, append)?;
     held::arguments(&mut add, &append.held)?;
-    debug_assert_eq!(arguments.len(), 54);
+    debug_assert_eq!(arguments.len(), 45);
     Ok(Prepared { arguments, positions, lanes })
 }
 
 /// Roughly what an event takes on the wire.
 fn event_bytes(event: &NewEvent) -> usize {
-    256 + event.payload.len() + event.stream.as_str().len()
+    320 + event.payload.len() + event.stream.as_str().len()
 }
 
 /// Adds arguments one after the other.
@@ -72,14 +75,16 @@ impl Arrays<'_> {
         self.0.add(value)
     }
 
-    pub(super) fn all<'t, T>(
+    /// An array; null when it is empty, which costs the server less.
+    pub(super) fn all<'t, T: 't>(
         &mut self,
         values: impl IntoIterator<Item = T>,
     ) -> Result<(), BoxDynError>
     where
         Vec<T>: Encode<'t, Postgres> + Type<Postgres>,
     {
-        self.0.add(values.into_iter().collect::<Vec<T>>())
+        let values: Vec<T> = values.into_iter().collect();
+        self.0.add(Some(values).filter(|values| !values.is_empty()))
     }
 }
 
@@ -120,42 +125,54 @@ fn slot(stream: &StreamId) -> i32 {
     lane(stream.as_str().as_bytes().iter().fold(0x811c_9dc5, fold) % SLOTS)
 }
 
-/// An append that writes nothing needs no locks: its reads are checked in one snapshot, and it stands
-/// before all that is written after that.
-fn slots(add: &mut Arrays<'_>, append: &Append) -> Result<(), BoxDynError> {
-    let mut slots: BTreeMap<i32, bool> = BTreeMap::new();
-    if !append.events.is_empty() {
-        let written = written(append);
-        for (stream, _) in &append.reads {
-            let alone = slots.entry(slot(stream)).or_default();
-            *alone |= !written.contains_key(stream);
+/// The reads, by what is to be done about them.
+#[derive(Default)]
+struct Reads<'a> {
+    /// Written, and not new: the head must be there, and be the last.
+    heads: Vec<&'a (StreamId, u64)>,
+    /// Not written.
+    only: Vec<&'a (StreamId, u64)>,
+    /// What to lock: whether the slot is wanted alone.
+    slots: BTreeMap<i32, bool>,
+}
+
+impl<'a> Reads<'a> {
+    fn of(append: &'a Append) -> Self {
+        let written: HashSet<&StreamId> = append.events.iter().map(|event| &event.stream).collect();
+        let mut reads = Self::default();
+        for read in &append.reads {
+            let is_written = written.contains(&read.0);
+            match (is_written, read.1) {
+                (false, _) => reads.only.push(read),
+                // Its first version is free, or it is not new.
+                (true, 0) => {}
+                (true, _) => reads.heads.push(read),
+            }
+            // An append that writes nothing needs no locks: its reads are checked in one snapshot, and
+            // it stands before all that is written after that.
+            if !written.is_empty() {
+                *reads.slots.entry(slot(&read.0)).or_default() |= !is_written;
+            }
         }
+        reads
     }
-    add.all(slots.keys().copied())?;
-    add.all(slots.values().copied())
-}
 
-/// The streams that are written.
-fn written(append: &Append) -> BTreeMap<&StreamId, ()> {
-    append.events.iter().map(|event| (&event.stream, ())).collect()
-}
-
-/// A new stream that is written needs no look at its head: its first version is free, or it is not new.
-fn reads(add: &mut Arrays<'_>, append: &Append) -> Result<(), BoxDynError> {
-    let written = written(append);
-    let looked_at = |(stream, head): &&(StreamId, u64)| *head > 0 || !written.contains_key(stream);
-    let mut sorted: Vec<_> = append.reads.iter().filter(looked_at).collect();
-    sorted.sort_by(|a, b| a.0.cmp(&b.0));
-    add.all(sorted.iter().map(|(stream, _)| stream.as_str()))?;
-    add.all(sorted.iter().map(|(_, head)| signed(*head)))
+    fn add(&self, add: &mut Arrays<'_>) -> Result<(), BoxDynError> {
+        add.all(self.slots.keys().copied())?;
+        add.all(self.slots.values().copied())?;
+        for reads in [&self.heads, &self.only] {
+            add.all(reads.iter().map(|(stream, _)| stream.as_str()))?;
+            add.all(reads.iter().map(|(_, head)| signed(*head)))?;
+        }
+        Ok(())
+    }
 }
 
 /// Sorted by stream: two appends that write the same new streams then meet at the first, and neither
 /// waits for the other's second.
 fn events(add: &mut Arrays<'_>, append: &Append, lanes: &[Lane]) -> Result<(), BoxDynError> {
     let mut next = vec![0_i64; lanes.len()];
-    let mut rows: Vec<(&NewEvent, Option<i32>, Option<i64>)> =
-        Vec::with_capacity(append.events.len());
+    let mut rows: Vec<EventRow<'_>> = Vec::with_capacity(append.events.len());
     for event in &append.events {
         let at = event.route.as_ref().and_then(|route| lanes.binary_search(&route.lane).ok());
         let nth = at.map(|at| {
@@ -163,23 +180,79 @@ fn events(add: &mut Arrays<'_>, append: &Append, lanes: &[Lane]) -> Result<(), B
             next[at] - 1
         });
         // The server's arrays count from 1.
-        let at = at.and_then(|at| i32::try_from(at + 1).ok());
-        rows.push((event, at, nth));
+        let at_lane = at.and_then(|at| i32::try_from(at + 1).ok());
+        rows.push(EventRow::of(event, at_lane, nth));
     }
-    rows.sort_by(|a, b| a.0.stream.cmp(&b.0.stream));
-    let events = || rows.iter().map(|(event, ..)| *event);
-    add.all(events().map(|event| event.stream.as_str()))?;
-    add.all(events().map(|event| signed(event.version)))?;
-    add.all(events().map(|event| event.id.0))?;
-    add.all(events().map(|event| &*event.event_type))?;
-    add.all(events().map(|event| &*event.payload))?;
-    add.all(events().map(|event| event.saga.0))?;
-    add.all(events().map(|event| event.causation.as_str()))?;
-    add.all(events().map(|event| event.time.0))?;
-    add.all(events().map(|event| event.trace.as_deref()))?;
-    add.all(rows.iter().map(|(_, at, _)| *at))?;
-    add.all(rows.iter().map(|(_, _, nth)| *nth))?;
-    add.all(events().map(|event| event.route.as_ref().map(|route| &*route.key)))
+    rows.sort_by(|a, b| a.stream.cmp(b.stream));
+    add.all(rows)
+}
+
+/// An event as the server's type has it, field by field in its order.
+struct EventRow<'a> {
+    version: i64,
+    time: i64,
+    nth: Option<i64>,
+    at_lane: Option<i32>,
+    id: Uuid,
+    saga: Uuid,
+    stream: &'a str,
+    event_type: &'a str,
+    causation: &'a str,
+    key: Option<&'a str>,
+    trace: Option<&'a str>,
+    payload: &'a [u8],
+}
+
+impl Type<Postgres> for EventRow<'_> {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("new_event")
+    }
+}
+
+impl<'q> Encode<'q, Postgres> for EventRow<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        let mut fields = PgRecordEncoder::new(buffer);
+        fields
+            .encode(self.version)?
+            .encode(self.time)?
+            .encode(self.nth)?
+            .encode(self.at_lane)?
+            .encode(self.id)?
+            .encode(self.saga)?
+            .encode(self.stream)?
+            .encode(self.event_type)?
+            .encode(self.causation)?
+            .encode(self.key)?
+            .encode(self.trace)?
+            .encode(self.payload)?
+            .finish();
+        Ok(IsNull::No)
+    }
+}
+
+impl PgHasArrayType for EventRow<'_> {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::array_of("new_event")
+    }
+}
+
+impl<'a> EventRow<'a> {
+    fn of(event: &'a NewEvent, at_lane: Option<i32>, nth: Option<i64>) -> Self {
+        Self {
+            version: signed(event.version),
+            time: event.time.0,
+            nth,
+            at_lane,
+            id: event.id.0,
+            saga: event.saga.0,
+            stream: event.stream.as_str(),
+            event_type: &event.event_type,
+            causation: &event.causation,
+            key: event.route.as_ref().map(|route| &*route.key),
+            trace: event.trace.as_deref(),
+            payload: &event.payload,
+        }
+    }
 }
 
 /// One for each stream and shape, the newest: a statement cannot write a row twice.
@@ -221,7 +294,7 @@ mod tests {
     #[test]
     fn p10_slots_of_streams_are_frozen() {
         let slot_of = |id: &str| slot(&StreamId::from_stored(id));
-        assert_eq!([slot_of("order/1"), slot_of("order/2"), slot_of("sku/7")], [0, 0, 0]);
+        assert_eq!([slot_of("order/1"), slot_of("order/2"), slot_of("sku/7")], [27, 14, 8]);
     }
 
     #[test]

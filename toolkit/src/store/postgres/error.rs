@@ -9,7 +9,6 @@ use crate::store::{AppendError, StoreError};
 
 /// SQLSTATEs that our own functions raise.
 pub(super) mod own {
-    pub(crate) const CAUSE_USED: &str = "QD001";
     pub(crate) const POSITION_LOST: &str = "QD002";
     pub(crate) const HELD_CHANGED: &str = "QD003";
     pub(crate) const STREAM_MOVED: &str = "QD004";
@@ -21,7 +20,7 @@ const UNIQUE_VIOLATION: &str = "23505";
 /// What an append failed of.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// A cause was used before.
+    /// A cause was used before; which one must be looked up.
     CauseUsed,
     /// Places of positions, from 0.
     PositionLost(Vec<usize>),
@@ -74,7 +73,7 @@ pub(super) fn failure(error: &Error) -> Failure {
     // Anything but an answer of the server leaves open how far it came.
     let Some(error) = database_error(error) else { return Failure::InDoubt };
     match (error.code(), error.constraint()) {
-        (own::CAUSE_USED, _) | (UNIQUE_VIOLATION, Some("causes_id")) => Failure::CauseUsed,
+        (UNIQUE_VIOLATION, Some("causes_id")) => Failure::CauseUsed,
         (own::POSITION_LOST, _) => Failure::PositionLost(places(error)),
         (own::HELD_CHANGED, _) => Failure::HeldChanged(places(error)),
         (own::STREAM_MOVED, _) | (UNIQUE_VIOLATION, Some("events_stream")) => Failure::StreamsMoved,
