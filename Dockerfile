@@ -1,13 +1,15 @@
 # One image of any of the four services: docker build --build-arg SERVICE=order .
 # compose.yaml builds them all; the first stage is shared, so it is built once.
 
-FROM rust:1.95-bookworm AS build
-WORKDIR /src
-COPY . .
+FROM rust:1.95.0-bookworm AS build
+# The image has this toolchain; rust-toolchain.toml would have rustup fetch its lints and formatter too.
+ENV RUSTUP_TOOLCHAIN=1.95.0
 # zlib for librdkafka; gcc, g++ and make are in the image.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends zlib1g-dev \
  && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
 RUN cargo build --release --locked \
       --package order --package payment --package inventory --package shipping \
       --bin order --bin payment --bin inventory --bin shipping \

@@ -159,5 +159,6 @@ async fn without_servers_it_lives_says_what_it_waits_for_and_ends_in_peace() -> 
     .await?;
     let answer = http::send(address, "GET", "/orders/o-1", None).await?;
     ensure!(answer.status == 503 && answer.body.contains("starting"), "{answer:?}");
-    stack.end_in_peace("order", 1).await
+    stack.end_in_peace("order", 1).await?;
+    stack.remove_output()
 }

@@ -221,6 +221,12 @@ impl Stack {
         Ok(())
     }
 
+    /// As [`remove`](Self::remove), where there were no servers.
+    pub(crate) fn remove_output(mut self) -> Result<()> {
+        self.end_all();
+        Ok(std::fs::remove_dir_all(&self.logs)?)
+    }
+
     fn end_all(&mut self) {
         for instance in self.instances.values_mut() {
             // It may have ended already.
@@ -234,7 +240,7 @@ impl Drop for Stack {
     #[allow(clippy::print_stderr)]
     fn drop(&mut self) {
         self.end_all();
-        if std::thread::panicking() || self.logs.exists() {
+        if self.logs.exists() {
             eprintln!("the processes' output is in {}", self.logs.display());
         }
     }

@@ -66,6 +66,21 @@ async fn p10_who_only_reads_is_decided_again_too() {
     );
 }
 
+/// A failure rests on a read as well: here another instance has written meanwhile what lets it succeed.
+#[tokio::test]
+async fn p10_a_failure_on_an_old_state_is_decided_again() {
+    let world = World::new(1).await;
+    let trial = world.start().await;
+    let Ok(_) = trial.client.execute("sku", SetStatus("FORBIDDEN")).await.unwrap();
+    let other = world.beside().await;
+    let Ok(_) = other.client.execute("sku", SetStatus("OPEN")).await.unwrap();
+    world.send(saga(1), Look { key: "o-1".into(), sku: "sku".into() });
+    world.applied().await;
+    assert!(world.held(HeldState::Dead).await.is_empty(), "dead for what is no longer so");
+    assert_eq!(world.all::<Looked>("o-1").await[0].status, "OPEN");
+    assert_eq!(world.script.calls("LOOK", "o-1"), 2, "else this tests nothing: it was not cached");
+}
+
 /// A refusal rests on a read as well.
 #[tokio::test]
 async fn p10_a_refusal_on_an_old_state_is_not_given() {

@@ -240,7 +240,7 @@ impl EventHandler<Take> for Trial {
     }
 }
 
-/// Says what it sees, unless that is `PENDING`: then it has nothing to say.
+/// Says what it sees, unless that is `PENDING`: then it has nothing to say, or `FORBIDDEN`: then it fails.
 #[handler]
 impl EventHandler<Look> for Trial {
     type Emits = (Looked,);
@@ -251,6 +251,9 @@ impl EventHandler<Look> for Trial {
     ) -> Result<(), HandlerError> {
         self.script.called("LOOK", &look.key);
         let status = turn.load::<Stock>(&look.sku).await?.status.clone();
+        if status == "FORBIDDEN" {
+            return Err(HandlerError::terminal("it must not look"));
+        }
         if status != "PENDING" {
             turn.record(Looked { key: look.key.clone(), status });
         }
