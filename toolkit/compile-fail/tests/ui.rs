@@ -1,7 +1,7 @@
 //! What the compiler says to those who get the types wrong. Each message names its mend.
 //!
-//! After a change of messages: `TRYBUILD=overwrite cargo test -p quadrille --test ui`, then read them.
-//! What compiles is in `small_service.rs`.
+//! After a change of messages: `TRYBUILD=overwrite cargo test -p compile-fail`, then read them.
+//! What compiles is in `toolkit/tests/small_service.rs`.
 
 #[test]
 fn ui_messages_name_the_mend() {
