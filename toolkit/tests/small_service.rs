@@ -1,7 +1,7 @@
 //! A small service that uses every part of the typed API compiles, and its graph says what it does.
 
 #[allow(unreachable_pub, reason = "the compile-fail cases share it")]
-#[path = "ui/parts/mod.rs"]
+#[path = "../compile-fail/tests/ui/parts/mod.rs"]
 mod parts;
 
 use parts::*;

@@ -7,7 +7,7 @@ use std::{
 
 use rdkafka::{
     ClientContext, client::OAuthToken, config::RDKafkaLogLevel, consumer::ConsumerContext,
-    error::KafkaError,
+    error::KafkaError, types::RDKafkaErrorCode,
 };
 
 /// librdkafka's log, as ours.
@@ -25,6 +25,10 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 
 /// An error that concerns the whole client.
 pub(super) fn error(error: &KafkaError, reason: &str) {
+    // Asked for by those who read to an end (`enable.partition.eof`), and no error at all.
+    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+        return;
+    }
     tracing::warn!(target: "librdkafka", %error, "{reason}");
 }
 
