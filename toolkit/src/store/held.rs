@@ -20,6 +20,27 @@ pub enum HeldState {
     Dead,
 }
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+impl HeldState {
+    /// Its name in the tables of every store.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Parked => "parked",
+            Self::Waiting => "waiting",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Reads a name back. The tables allow no other names.
+    pub(super) fn named(name: &str) -> Self {
+        match name {
+            "parked" => Self::Parked,
+            "waiting" => Self::Waiting,
+            _ => Self::Dead,
+        }
+    }
+}
+
 /// A message that is held back, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldMessage {

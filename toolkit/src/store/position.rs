@@ -15,6 +15,25 @@ pub enum StartAt {
     Retained,
 }
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+impl StartAt {
+    /// Its name in the tables of every store.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Retained => "retained",
+        }
+    }
+
+    /// Reads a name back. The tables allow no other names.
+    pub(super) fn named(name: &str) -> Self {
+        match name {
+            "retained" => Self::Retained,
+            _ => Self::First,
+        }
+    }
+}
+
 /// How far a source lane was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {

@@ -12,42 +12,76 @@ use crate::{
 };
 use std::time::Duration;
 
+/// One call of a port at most, and its result until someone asks for it.
+struct UnderWay<T> {
+    future: Option<BoxFuture<'static, T>>,
+    done: Option<T>,
+}
+
+impl<T> UnderWay<T> {
+    fn idle() -> Self {
+        Self { future: None, done: None }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.future.is_none() && self.done.is_none()
+    }
+
+    fn start(&mut self, call: impl Future<Output = T> + Send + 'static) {
+        self.future = Some(Box::pin(call));
+    }
+
+    /// Resolves when the call has ended; never when there is none. May be dropped and called again.
+    async fn wait(&mut self) -> T {
+        if let Some(done) = self.done.take() {
+            return done;
+        }
+        match &mut self.future {
+            Some(future) => {
+                let result = future.await;
+                self.future = None;
+                result
+            }
+            None => pending().await,
+        }
+    }
+}
+
 /// At most one append at a time: commits never overlap.
 pub(super) struct Commit {
-    future: Option<BoxFuture<'static, Result<Appended, AppendError>>>,
+    call: UnderWay<Result<Appended, AppendError>>,
     append: Option<Arc<Append>>,
-    done: Option<Result<Appended, AppendError>>,
 }
 
 impl Commit {
     pub(super) fn idle() -> Self {
-        Self { future: None, append: None, done: None }
+        Self { call: UnderWay::idle(), append: None }
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.future.is_none() && self.done.is_none()
+        self.call.is_idle()
     }
 
     pub(super) fn start(&mut self, store: Arc<dyn EventStore>, append: Arc<Append>) {
         self.append = Some(append.clone());
-        self.future = Some(Box::pin(async move { store.append(&append).await }));
+        self.call.start(async move { store.append(&append).await });
     }
 
     /// Commits the same append once more.
     fn retry(&mut self, store: Arc<dyn EventStore>, runtime: &Runtime, pause: Duration) {
         let Some(append) = self.append.clone() else { return };
         let sleep = runtime.clock.sleep(pause);
-        self.future = Some(Box::pin(async move {
+        self.call.start(async move {
             sleep.await;
             store.append(&append).await
-        }));
+        });
     }
 
     /// P17: looks the cause up before anything else is done with it.
     fn ask(&mut self, store: Arc<dyn EventStore>, runtime: &Runtime, pause: Duration) {
         let Some(append) = self.append.clone() else { return };
         let sleep = runtime.clock.sleep(pause);
-        self.future = Some(Box::pin(async move {
+        self.call.start(async move {
             sleep.await;
             let Some(cause) = append.cause else { return store.append(&append).await };
             match store.outcome(cause).await {
@@ -56,67 +90,46 @@ impl Commit {
                 Ok(None) => store.append(&append).await,
                 Err(error) => Err(AppendError::Unknown(error.into())),
             }
-        }));
+        });
     }
 
     /// Resolves when the append has ended; never when there is none. May be dropped and called again.
     pub(super) async fn wait(&mut self) -> Result<Appended, AppendError> {
-        if let Some(done) = self.done.take() {
-            return done;
-        }
-        match &mut self.future {
-            Some(future) => {
-                let result = future.await;
-                self.future = None;
-                result
-            }
-            None => pending().await,
-        }
+        self.call.wait().await
     }
 }
 
 /// At most one load at a time: a wave.
 pub(super) struct Load {
-    future: Option<BoxFuture<'static, Result<Vec<StreamSlice>, StoreError>>>,
+    call: UnderWay<Result<Vec<StreamSlice>, StoreError>>,
     wants: Vec<Want>,
-    done: Option<Result<Vec<StreamSlice>, StoreError>>,
 }
 
 impl Load {
     pub(super) fn idle() -> Self {
-        Self { future: None, wants: vec![], done: None }
+        Self { call: UnderWay::idle(), wants: vec![] }
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.future.is_none() && self.done.is_none()
+        self.call.is_idle()
     }
 
     pub(super) fn start(&mut self, store: Arc<dyn EventStore>, wants: Vec<Want>) {
         let reads = reads(&wants);
         self.wants = wants;
-        self.future = Some(Box::pin(async move { store.load(&reads).await }));
+        self.call.start(async move { store.load(&reads).await });
     }
 
     fn retry(&mut self, store: Arc<dyn EventStore>, runtime: &Runtime, pause: Duration) {
         let (reads, sleep) = (reads(&self.wants), runtime.clock.sleep(pause));
-        self.future = Some(Box::pin(async move {
+        self.call.start(async move {
             sleep.await;
             store.load(&reads).await
-        }));
+        });
     }
 
     pub(super) async fn wait(&mut self) -> Result<Vec<StreamSlice>, StoreError> {
-        if let Some(done) = self.done.take() {
-            return done;
-        }
-        match &mut self.future {
-            Some(future) => {
-                let result = future.await;
-                self.future = None;
-                result
-            }
-            None => pending().await,
-        }
+        self.call.wait().await
     }
 }
 
@@ -211,11 +224,11 @@ impl<S: Service> Running<S> {
         let mut other = std::pin::pin!(other);
         loop {
             let (commit_runs, load_runs) =
-                (self.commit.future.is_some(), self.load.future.is_some());
+                (self.commit.call.future.is_some(), self.load.call.future.is_some());
             tokio::select! {
                 biased;
-                result = self.commit.wait(), if commit_runs => self.commit.done = Some(result),
-                result = self.load.wait(), if load_runs => self.load.done = Some(result),
+                result = self.commit.wait(), if commit_runs => self.commit.call.done = Some(result),
+                result = self.load.wait(), if load_runs => self.load.call.done = Some(result),
                 result = &mut other => return result,
             }
         }

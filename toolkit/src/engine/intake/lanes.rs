@@ -91,6 +91,17 @@ impl<S: Service> Running<S> {
         }
     }
 
+    /// The log does not answer: the lanes are claimed again after a pause, and take nothing until then.
+    pub(super) fn claim_later(
+        &mut self,
+        lanes: impl IntoIterator<Item = SourceLane>,
+        error: &LogError,
+    ) {
+        self.parts.status.trouble("log", Some(error.to_string()));
+        let again = self.parts.runtime.clock.now().plus(self.log_backoff.pause());
+        self.assigned.extend(lanes.into_iter().map(|lane| (lane, Some(again))));
+    }
+
     async fn learn_lanes(&mut self, lanes: &[SourceLane]) -> Result<(), LogError> {
         for SourceLane { topic, .. } in lanes {
             if !self.lanes_of.contains_key(topic) {
@@ -104,10 +115,7 @@ impl<S: Service> Running<S> {
 
     async fn claim(&mut self, lanes: Vec<SourceLane>) {
         if let Err(error) = self.learn_lanes(&lanes).await {
-            self.parts.status.trouble("log", Some(error.to_string()));
-            let again = self.parts.runtime.clock.now().plus(self.log_backoff.pause());
-            self.assigned.extend(lanes.into_iter().map(|lane| (lane, Some(again))));
-            return;
+            return self.claim_later(lanes, &error);
         }
         let claim = Claim {
             lanes: lanes.clone(),
@@ -182,11 +190,7 @@ impl<S: Service> Running<S> {
             Ok(Found::At(offset)) => self.seek(&lane, offset).await,
             // Expired, or not yet published again: the numbers tell.
             Ok(Found::Missing { .. }) => self.seek(&lane, 0).await,
-            Err(error) => {
-                self.parts.status.trouble("log", Some(error.to_string()));
-                let again = self.parts.runtime.clock.now().plus(self.log_backoff.pause());
-                self.assigned.insert(lane, Some(again));
-            }
+            Err(error) => self.claim_later([lane], &error),
         }
     }
 

@@ -108,12 +108,7 @@ impl<S: Service> Running<S> {
                 );
                 self.pause(&source).await;
             }
-            Err(error) => {
-                // Ask again later: until then the lane takes nothing.
-                self.parts.status.trouble("log", Some(error.to_string()));
-                let now = self.parts.runtime.clock.now();
-                self.assigned.insert(source, Some(now.plus(self.log_backoff.pause())));
-            }
+            Err(error) => self.claim_later([source], &error),
         }
     }
 }

@@ -33,10 +33,7 @@ pub(super) async fn run(
         .bind(lanes().map(|source| &*source.topic).collect::<Vec<&str>>())
         .bind(lanes().map(|source| lane(source.lane.0)).collect::<Vec<i32>>())
         .bind(consumes.into_iter().collect::<Vec<&str>>())
-        .bind(match claim.start {
-            StartAt::First => "first",
-            StartAt::Retained => "retained",
-        })
+        .bind(claim.start.name())
         .bind(limit(claim.held_max));
     let found = rows(connections, query).await?;
     let claimed: Result<Vec<Claimed>, _> = found.iter().map(claimed).collect();
@@ -59,10 +56,7 @@ fn position(row: &PgRow) -> Result<Position, sqlx::Error> {
         last_seq: unsigned(row.try_get(2)?),
         last_id: row.try_get::<Option<_>, _>(3)?.map(EventId),
         next_offset: row.try_get(4)?,
-        start: match row.try_get(5)? {
-            "retained" => StartAt::Retained,
-            _ => StartAt::First,
-        },
+        start: StartAt::named(row.try_get(5)?),
     })
 }
 

@@ -77,7 +77,7 @@ impl<'a> Change<'a> {
                 id: &message.id,
                 attempts: message.attempts.into(),
                 new_attempts: None,
-                state: Some(name(message.state)),
+                state: Some(message.state.name()),
                 next_at: Some(message.next_at.0),
                 reason: Some(&message.reason),
                 message: Some(message),
@@ -97,7 +97,7 @@ impl<'a> Change<'a> {
                 id,
                 attempts: (*attempts).into(),
                 new_attempts: Some((*new_attempts).into()),
-                state: Some(name(*state)),
+                state: Some(state.name()),
                 next_at: Some(next_at.0),
                 reason: Some(reason),
                 message: None,
@@ -110,7 +110,7 @@ pub(super) fn head(key: &str, id: String, state: &str, attempts: i64, next_at: i
     HeldHead {
         key: key.into(),
         id,
-        state: self::state(state),
+        state: HeldState::named(state),
         attempts: small(attempts),
         next_at: Timestamp(next_at),
     }
@@ -132,7 +132,7 @@ pub(super) async fn in_state(
     state: HeldState,
     max: usize,
 ) -> Result<Vec<HeldMessage>, StoreError> {
-    let query = sqlx::query(IN_STATE).bind(name(state)).bind(limit(max));
+    let query = sqlx::query(IN_STATE).bind(state.name()).bind(limit(max));
     let found = rows(connections, query).await?;
     found.iter().map(message).collect::<Result<_, _>>().map_err(store_error)
 }
@@ -148,27 +148,10 @@ fn message(row: &PgRow) -> Result<HeldMessage, sqlx::Error> {
         saga: row.try_get(7)?,
         headers: Bytes::from(row.try_get::<Vec<u8>, _>(8)?),
         payload: Bytes::from(row.try_get::<Vec<u8>, _>(9)?),
-        state: state(row.try_get(10)?),
+        state: HeldState::named(row.try_get(10)?),
         attempts: small(row.try_get(11)?),
         held_at: Timestamp(row.try_get(12)?),
         next_at: Timestamp(row.try_get(13)?),
         reason: row.try_get(14)?,
     })
-}
-
-fn name(state: HeldState) -> &'static str {
-    match state {
-        HeldState::Parked => "parked",
-        HeldState::Waiting => "waiting",
-        HeldState::Dead => "dead",
-    }
-}
-
-/// The table allows no other names.
-fn state(name: &str) -> HeldState {
-    match name {
-        "parked" => HeldState::Parked,
-        "waiting" => HeldState::Waiting,
-        _ => HeldState::Dead,
-    }
 }

@@ -52,10 +52,7 @@ async fn one(
     let row = sqlx::query(TAKE)
         .bind(lane.topic.clone())
         .bind(lane.lane.0)
-        .bind(match claim.start {
-            StartAt::First => "first",
-            StartAt::Retained => "retained",
-        })
+        .bind(claim.start.name())
         .bind(serde_json::json!(consumes).to_string())
         .fetch_one(&mut *connection)
         .await
@@ -75,10 +72,7 @@ fn position(lane: &SourceLane, row: &SqliteRow) -> Result<Position, StoreError> 
         last_id: id
             .map_err(|error| StoreError::Corrupt(format!("the last id of {lane}: {error}")))?,
         next_offset: row.try_get(3).map_err(store_error)?,
-        start: match row.try_get(4).map_err(store_error)? {
-            "retained" => StartAt::Retained,
-            _ => StartAt::First,
-        },
+        start: StartAt::named(row.try_get(4).map_err(store_error)?),
     })
 }
 

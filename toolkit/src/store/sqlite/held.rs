@@ -86,7 +86,7 @@ async fn one(connection: &mut SqliteConnection, change: &HeldChange) -> Result<b
                 .bind(id.as_str())
                 .bind(*attempts)
                 .bind(*new_attempts)
-                .bind(name(*state))
+                .bind(state.name())
                 .bind(next_at.0)
                 .bind(reason.as_str())
         }
@@ -106,7 +106,7 @@ async fn hold(connection: &mut SqliteConnection, held: &HeldMessage) -> Result<(
         .bind(held.saga.as_deref())
         .bind(&*held.headers)
         .bind(&*held.payload)
-        .bind(name(held.state))
+        .bind(held.state.name())
         .bind(held.attempts)
         .bind(held.held_at.0)
         .bind(held.next_at.0)
@@ -127,7 +127,7 @@ pub(super) async fn heads(
         Ok(HeldHead {
             key: row.try_get::<&str, _>(0)?.into(),
             id: row.try_get(1)?,
-            state: state(row.try_get(2)?),
+            state: HeldState::named(row.try_get(2)?),
             attempts: small(row.try_get(3)?),
             next_at: Timestamp(row.try_get(4)?),
         })
@@ -160,7 +160,7 @@ pub(super) async fn in_state(
     max: usize,
 ) -> Result<Vec<HeldMessage>, StoreError> {
     let mut lent = readers.lend().await?;
-    let query = sqlx::query(IN_STATE).bind(name(state)).bind(limit(max));
+    let query = sqlx::query(IN_STATE).bind(state.name()).bind(limit(max));
     let rows = query.fetch_all(lent.connection()).await.map_err(store_error)?;
     lent.give_back();
     rows.iter().map(message).collect::<Result<_, _>>().map_err(store_error)
@@ -177,27 +177,10 @@ fn message(row: &SqliteRow) -> Result<HeldMessage, sqlx::Error> {
         saga: row.try_get(7)?,
         headers: Bytes::from(row.try_get::<Vec<u8>, _>(8)?),
         payload: Bytes::from(row.try_get::<Vec<u8>, _>(9)?),
-        state: state(row.try_get(10)?),
+        state: HeldState::named(row.try_get(10)?),
         attempts: small(row.try_get(11)?),
         held_at: Timestamp(row.try_get(12)?),
         next_at: Timestamp(row.try_get(13)?),
         reason: row.try_get(14)?,
     })
-}
-
-fn name(state: HeldState) -> &'static str {
-    match state {
-        HeldState::Parked => "parked",
-        HeldState::Waiting => "waiting",
-        HeldState::Dead => "dead",
-    }
-}
-
-/// The table allows no other names.
-fn state(name: &str) -> HeldState {
-    match name {
-        "parked" => HeldState::Parked,
-        "waiting" => HeldState::Waiting,
-        _ => HeldState::Dead,
-    }
 }
