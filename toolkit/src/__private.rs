@@ -12,7 +12,7 @@ pub use crate::list::{
 pub use schemars;
 
 use crate::{
-    event::{DomainEvent, Visibility},
+    event::{DomainEvent, EventKind, Visibility},
     handler::{EventHandler, Undo},
     list::names,
     service::Service,
@@ -31,10 +31,18 @@ pub const fn handled_first<S: Service, E: DomainEvent>() -> bool {
     !handles.is_empty() && names::count(&[handles[0]], E::TYPE) == 1
 }
 
-/// Whether the event goes to the log.
+/// Whether the event reaches handlers: from the log, at its time, or as the outcome of an effect.
 #[must_use]
-pub const fn is_public<E: DomainEvent>() -> bool {
+pub const fn reaches_handlers<E: DomainEvent>() -> bool {
     <E::Visibility as Visibility>::PUBLIC
+        || matches!(E::KIND, EventKind::Deadline)
+        || is_outcome::<E>()
+}
+
+/// Whether the event is the outcome of an effect.
+#[must_use]
+pub const fn is_outcome<E: DomainEvent>() -> bool {
+    matches!(E::KIND, EventKind::Outcome)
 }
 
 /// Whether the service lists the step `E` as compensatable.

@@ -1,15 +1,16 @@
 //! Aggregates and commands: state folded from facts, and decisions on it.
 
-use std::{any::Any, fmt, marker::PhantomData, ops::Deref, sync::Arc};
+use std::{any::Any, fmt, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    event::{DomainEvent, Visibility},
+    event::{Deadline, DomainEvent, Effect, Visibility},
     id::{InvalidId, StreamId},
     list::{ChangeOf, DeclaredIn, EventList, FactList, FactOf},
     store::RecordedEvent,
+    turn::AgendaDraft,
 };
 
 /// State that is folded from its own stream of events.
@@ -66,7 +67,7 @@ pub enum NoRefusal {}
 /// The state that a command decides on, and the place where it records.
 pub struct Facts<'a, C: Command> {
     state: &'a mut C::Aggregate,
-    drafts: &'a mut Vec<Draft>,
+    recorded: &'a mut Recorded,
     stream: &'a StreamId,
     _command: PhantomData<fn(C)>,
 }
@@ -74,10 +75,10 @@ pub struct Facts<'a, C: Command> {
 impl<'a, C: Command> Facts<'a, C> {
     pub(crate) fn new(
         state: &'a mut C::Aggregate,
-        drafts: &'a mut Vec<Draft>,
+        recorded: &'a mut Recorded,
         stream: &'a StreamId,
     ) -> Self {
-        Self { state, drafts, stream, _command: PhantomData }
+        Self { state, recorded, stream, _command: PhantomData }
     }
 
     /// States a fact. It is applied at once: what follows sees it.
@@ -89,7 +90,50 @@ impl<'a, C: Command> Facts<'a, C> {
             + ChangeOf<C::Aggregate>,
     {
         event.change(self.state);
-        self.drafts.push(Draft::of(self.stream.clone(), &event));
+        self.recorded.drafts.push(Draft::of(self.stream.clone(), &event));
+    }
+
+    /// Sets a deadline: it comes to the service's handler `after` this turn, unless it is cleared before.
+    /// One of the type and key that is pending is moved.
+    pub fn set_deadline<D, I>(&mut self, deadline: D, after: Duration)
+    where
+        D: Deadline + DeclaredIn<C::Emits, I>,
+    {
+        self.recorded.ask(AgendaDraft::set(&deadline, after));
+    }
+
+    /// Clears the deadline `D` under a key, if it is pending.
+    pub fn clear_deadline<D: Deadline>(&mut self, key: &(impl fmt::Display + ?Sized)) {
+        self.recorded.ask(Ok(AgendaDraft::clear::<D>(&key.to_string())));
+    }
+
+    /// Requests an effect: it is carried out after the commit, and its outcome comes to the service's
+    /// handler.
+    pub fn request<E, I>(&mut self, effect: E)
+    where
+        E: Effect + DeclaredIn<C::Emits, I>,
+    {
+        self.recorded.ask(AgendaDraft::request(&effect));
+    }
+}
+
+/// What a command has recorded.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    pub(crate) drafts: Vec<Draft>,
+    pub(crate) agenda: Vec<AgendaDraft>,
+    /// Set when something cannot be stored; the turn is terminal then.
+    pub(crate) fault: Option<String>,
+}
+
+impl Recorded {
+    fn ask(&mut self, draft: Result<AgendaDraft, String>) {
+        match draft {
+            Ok(draft) => self.agenda.push(draft),
+            Err(fault) => {
+                self.fault.get_or_insert(fault);
+            }
+        }
     }
 }
 

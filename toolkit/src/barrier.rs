@@ -18,8 +18,12 @@
 
 mod participation;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
+pub(crate) use participation::EFFECT_TRIED;
 use participation::Marker;
 pub use participation::{Participation, Stated, StepState};
 
@@ -39,23 +43,24 @@ pub const PARTICIPATION: &str = "participation";
 #[derive(Debug)]
 pub(crate) struct Dispatch<S: Service> {
     reactions: BTreeMap<&'static str, Vec<Reaction<S>>>,
+    consumed: BTreeSet<&'static str>,
     pub(crate) steps: Arc<[StepDescription]>,
 }
 
 impl<S: Service> Dispatch<S> {
     pub(crate) fn new() -> Self {
         let set = HandlerSet::<S>::gather();
-        Self { reactions: set.reactions, steps: set.steps.into() }
+        Self { reactions: set.reactions, consumed: set.consumed, steps: set.steps.into() }
     }
 
     /// Whether the service consumes events of this type (P12: others are skipped, not dead).
     pub(crate) fn consumes(&self, event_type: &str) -> bool {
-        self.reactions.contains_key(event_type)
+        self.consumed.contains(event_type)
     }
 
     /// The types that it consumes, sorted.
     pub(crate) fn consumed(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.reactions.keys().copied()
+        self.consumed.iter().copied()
     }
 
     fn compensation(&self, step: &str) -> Option<Compensation<S>> {

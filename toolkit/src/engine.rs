@@ -5,6 +5,7 @@
 //! commands ──┘                                   └── fresh events ──┘
 //! ```
 
+mod agenda;
 mod client;
 mod decider;
 mod intake;
@@ -16,9 +17,10 @@ mod status;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use agenda::Agenda;
 pub use client::{Client, ClientError, Receipt};
 use decider::{Decider, Parts};
-use intake::Intake;
+use intake::{AgendaWays, Intake};
 pub use limits::{Limits, RetryPolicy};
 use relay::Relay;
 use status::Status;
@@ -28,6 +30,8 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     barrier::Dispatch,
     choreography::ServiceDescription,
+    effect::{AnyPerformer, Effect, Performer, erase},
+    event::{EventDescription, EventKind},
     id::Lane,
     log::{EventLog, LogError, TopicSpec, record::ServiceIdentity},
     runtime::Runtime,
@@ -104,6 +108,7 @@ pub struct Engine<S: Service> {
     log: Arc<dyn EventLog>,
     config: Config,
     runtime: Runtime,
+    performers: Vec<Arc<dyn AnyPerformer>>,
 }
 
 impl<S: Service> fmt::Debug for Engine<S> {
@@ -121,13 +126,21 @@ impl<S: Service> Engine<S> {
         log: Arc<dyn EventLog>,
         config: Config,
     ) -> Self {
-        Self { service, store, log, config, runtime: Runtime::tokio() }
+        Self { service, store, log, config, runtime: Runtime::tokio(), performers: vec![] }
     }
 
     /// With other time, tasks and randomness.
     #[must_use]
     pub fn runtime(mut self, runtime: Runtime) -> Self {
         self.runtime = runtime;
+        self
+    }
+
+    /// Carries out the effects of one type with `performer` (P14). Each type that the service's handlers
+    /// may request needs one.
+    #[must_use]
+    pub fn performer<E: Effect>(mut self, performer: impl Performer<E>) -> Self {
+        self.performers.push(erase(performer));
         self
     }
 
@@ -138,6 +151,7 @@ impl<S: Service> Engine<S> {
     pub async fn start(self) -> Result<Running<S>, StartError> {
         check(&self.config)?;
         let sources = sources::<S>(&self.config)?;
+        let deadlines = timed::<S>(&self.performers)?;
         let lanes = self.config.lanes;
         let registration =
             Registration { service: S::NAME.to_owned(), lanes, shards: self.config.shards };
@@ -162,7 +176,22 @@ impl<S: Service> Engine<S> {
         let (fresh, fan) = mpsc::channel(self.config.limits.relay_fresh_max.max(1));
         let relays = self.relays(&registration, &topic, &status, fan, &flush);
         let spawner = self.runtime.spawner.clone();
-        let intake = self.intake(status, jobs, fresh, shutdown, sources);
+        let (works, agenda_works) = mpsc::channel(self.config.limits.agenda_claim_max.max(1));
+        let (note_due, due) = watch::channel(None);
+        let agenda = Agenda {
+            store: self.store.clone(),
+            runtime: self.runtime.clone(),
+            limits: self.config.limits.clone(),
+            status: status.clone(),
+            deadlines,
+            performers: self.performers.clone(),
+            works,
+            due,
+            shutdown: shutdown.clone(),
+        };
+        let agenda_ways = AgendaWays { works: agenda_works, due: note_due };
+        let intake = self.intake(status, jobs, agenda_ways, fresh, shutdown, sources);
+        spawner.spawn("agenda", Box::pin(agenda.run()));
         let intake_done = ended.clone();
         spawner.spawn(
             "intake",
@@ -247,6 +276,7 @@ impl<S: Service> Engine<S> {
         self,
         status: Arc<Status>,
         jobs: mpsc::Receiver<Box<dyn decider::Job>>,
+        agenda: AgendaWays,
         fresh: mpsc::Sender<Arc<Vec<crate::store::RecordedEvent>>>,
         shutdown: watch::Receiver<bool>,
         sources: Vec<String>,
@@ -272,6 +302,7 @@ impl<S: Service> Engine<S> {
             limits: self.config.limits,
             status,
             jobs,
+            agenda,
             fresh,
             shutdown,
             consumes,
@@ -330,7 +361,7 @@ fn sources<S: Service>(config: &Config) -> Result<Vec<String>, StartError> {
     let handled = description.handlers.iter().map(|handler| handler.consumes);
     let causes = description.undos.iter().flat_map(|undo| undo.because.iter().copied());
     let mut sources = vec![];
-    for event in handled.chain(causes) {
+    for event in handled.chain(causes).filter(|event| event.public) {
         match event.source {
             Some(source) => sources.push(source.to_owned()),
             None => {
@@ -345,6 +376,55 @@ fn sources<S: Service>(config: &Config) -> Result<Vec<String>, StartError> {
     sources.sort();
     sources.dedup();
     Ok(sources)
+}
+
+/// The deadlines that the service handles. Everything that it may set or request must come back to a
+/// handler, and every effect needs a performer.
+fn timed<S: Service>(
+    performers: &[Arc<dyn AnyPerformer>],
+) -> Result<Vec<&'static str>, StartError> {
+    let description = ServiceDescription::of::<S>();
+    let emitted: Vec<EventDescription> = description
+        .handlers
+        .iter()
+        .flat_map(|handler| &handler.emits)
+        .chain(description.undos.iter().flat_map(|undo| &undo.emits))
+        .chain(description.commands.iter().flat_map(|command| &command.emits))
+        .copied()
+        .collect();
+    let handles = |name: &str| description.handlers.iter().any(|h| h.consumes.event_type == name);
+    let mut wrong = vec![];
+    for event in &emitted {
+        match event.kind {
+            EventKind::Deadline if !handles(event.event_type) => wrong.push(format!(
+                "{} may set the deadline {}, which nobody handles: add it to `Handles`",
+                S::NAME,
+                event.event_type
+            )),
+            EventKind::Effect { outcome } if !handles(outcome) => wrong.push(format!(
+                "{} may request {}, whose outcome {outcome} nobody handles: add it to `Handles`",
+                S::NAME,
+                event.event_type
+            )),
+            EventKind::Effect { .. }
+                if !performers.iter().any(|p| p.name() == event.event_type) =>
+            {
+                wrong.push(format!(
+                    "{} may request {}, which nobody performs: add `Engine::performer`",
+                    S::NAME,
+                    event.event_type
+                ));
+            }
+            _ => {}
+        }
+    }
+    wrong.sort();
+    wrong.dedup();
+    if !wrong.is_empty() {
+        return Err(StartError::Config(wrong.join("; ")));
+    }
+    let handled = description.handlers.iter().map(|handler| handler.consumes);
+    Ok(handled.filter(|e| e.kind == EventKind::Deadline).map(|e| e.event_type).collect())
 }
 
 /// A running service.

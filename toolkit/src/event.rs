@@ -42,10 +42,73 @@ pub trait DomainEvent: Clone + Serialize + DeserializeOwned + Send + Sync + 'sta
     const TYPE: &'static str;
     /// The one service that states this event, when its declaration says so.
     const SOURCE: Option<&'static str>;
-    /// The saga's business key: public events have one, and go to the lane that it hashes to.
+    /// Whether it is a plain fact, a deadline, or the request of an effect.
+    const KIND: EventKind = EventKind::Fact;
+    /// The saga's business key: public events have one, and go to the lane that it hashes to; deadlines
+    /// and effects have one, under which they are handled.
     fn key(&self) -> Option<String>;
     /// The JSON Schema of the payload; public events have one.
     fn schema() -> Option<schemars::Schema>;
+}
+
+/// What an event is to the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A fact, public or private.
+    Fact,
+    /// A [`Deadline`].
+    Deadline,
+    /// An [`Effect`].
+    Effect {
+        /// The type name of the event that brings its outcome.
+        outcome: &'static str,
+    },
+    /// The outcome of an [`Effect`].
+    Outcome,
+}
+
+/// An event of the future: it is set in a turn, stored with the append, and comes back to this
+/// service's [`EventHandler`](crate::EventHandler) at its time, exactly once (P13), unless it is
+/// cleared before. Derive it:
+///
+/// ```
+/// # use quadrille::DomainEvent;
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Clone, Debug, Serialize, Deserialize, DomainEvent)]
+/// #[event(type = "order.time_is_up", deadline, key = order)]
+/// struct TimeIsUp { order: String }
+/// ```
+///
+/// There is at most one of a type under a key: setting it again moves it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a deadline",
+    note = "derive it: `#[derive(DomainEvent)]` with `#[event(type = \"…\", deadline, key = field)]`"
+)]
+pub trait Deadline: DomainEvent {}
+
+/// A request to the world outside: recorded in a turn, carried out after the commit by a
+/// [`Performer`](crate::effect::Performer), at least once, under a key that stays the same (P14). Its
+/// outcome comes back as an event to this service's [`EventHandler`](crate::EventHandler). Derive it:
+///
+/// ```
+/// # use quadrille::DomainEvent;
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Clone, Debug, Serialize, Deserialize, DomainEvent)]
+/// #[event(type = "payment.charge", effect = Charged, key = order)]
+/// struct Charge { order: String, amount: u64 }
+///
+/// #[derive(Clone, Debug, Serialize, Deserialize, DomainEvent)]
+/// #[event(type = "payment.charged", outcome)]
+/// enum Charged { Approved, Declined }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an effect",
+    note = "derive it: `#[derive(DomainEvent)]` with `#[event(type = \"…\", effect = Outcome, key = field)]`"
+)]
+pub trait Effect: DomainEvent {
+    /// What is known when it is done. A refusal by the outside is an outcome; that nobody knows is not.
+    type Outcome: DomainEvent;
 }
 
 /// Marks events that go to the log.
@@ -80,6 +143,8 @@ pub struct EventDescription {
     pub event_type: &'static str,
     /// Whether it goes to the log.
     pub public: bool,
+    /// Whether it is a fact, a deadline or an effect.
+    pub kind: EventKind,
     /// The service that states it, when its declaration says so.
     pub source: Option<&'static str>,
     /// Makes its JSON Schema.
@@ -93,6 +158,7 @@ impl EventDescription {
         Self {
             event_type: E::TYPE,
             public: E::Visibility::PUBLIC,
+            kind: E::KIND,
             source: E::SOURCE,
             schema: E::schema,
         }

@@ -51,6 +51,20 @@ uuid_id! {
     CauseId
 }
 
+uuid_id! {
+    /// The id of a deadline or an effect, made from its name and key, or from its cause.
+    AgendaId
+}
+
+impl AgendaId {
+    /// Names a thing the same way each time.
+    pub(crate) fn named(name: &str) -> Self {
+        /// A namespace of our own, so that nobody else's names give the same ids.
+        const OURS: Uuid = Uuid::from_u128(0x1f6b_8b1c_54a8_4a5e_9d7e_71d1_35a0_c0de);
+        Self(Uuid::new_v5(&OURS, name.as_bytes()))
+    }
+}
+
 /// A stream of events: the category (an aggregate's name) and the id in it, as `category/id`.
 ///
 /// Cheap to clone. Ordered as text, which is the order in which stores take their locks.

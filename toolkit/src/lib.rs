@@ -24,6 +24,7 @@ extern crate self as quadrille;
 pub mod aggregate;
 pub mod barrier;
 pub mod choreography;
+pub mod effect;
 pub mod engine;
 pub mod error;
 pub mod event;
@@ -46,8 +47,9 @@ pub mod turn;
 pub mod __private;
 
 pub use aggregate::{Aggregate, Apply, Command, Facts, NoRefusal};
+pub use effect::Performer;
 pub use error::{HandlerError, TerminalExt};
-pub use event::{DomainEvent, Incoming};
+pub use event::{Deadline, DomainEvent, Effect, Incoming};
 pub use handler::{Cause, EventHandler, Undo};
 pub use quadrille_macros::{DomainEvent, handler};
 pub use service::{Compensatable, Pivot, Retriable, Service};
@@ -56,8 +58,8 @@ pub use turn::{Forestall, Turn};
 /// What a service's author imports.
 pub mod prelude {
     pub use crate::{
-        Aggregate, Apply, Cause, Command, Compensatable, DomainEvent, EventHandler, Facts,
-        Forestall, HandlerError, Incoming, NoRefusal, Pivot, Retriable, Service, TerminalExt, Turn,
-        Undo, handler,
+        Aggregate, Apply, Cause, Command, Compensatable, Deadline, DomainEvent, Effect,
+        EventHandler, Facts, Forestall, HandlerError, Incoming, NoRefusal, Performer, Pivot,
+        Retriable, Service, TerminalExt, Turn, Undo, handler,
     };
 }

@@ -1,6 +1,10 @@
 //! A service: what it handles, which steps it takes, and which commands it accepts.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    marker::PhantomData,
+};
 
 use crate::{
     aggregate::{Aggregate, Command},
@@ -166,14 +170,21 @@ pub struct HandlerSet<S: Service> {
     pub(crate) steps: Vec<StepDescription>,
     pub(crate) undos: Vec<UndoDescription>,
     pub(crate) reactions: BTreeMap<&'static str, Vec<Reaction<S>>>,
+    /// The types that come from the log; deadlines and outcomes do not.
+    pub(crate) consumed: BTreeSet<&'static str>,
 }
 
 impl<S: Service> HandlerSet<S> {
     /// Gathers a service's handlers, steps and compensations.
     #[must_use]
     pub fn gather() -> Self {
-        let mut set =
-            Self { handlers: vec![], steps: vec![], undos: vec![], reactions: BTreeMap::new() };
+        let mut set = Self {
+            handlers: vec![],
+            steps: vec![],
+            undos: vec![],
+            reactions: BTreeMap::new(),
+            consumed: BTreeSet::new(),
+        };
         // Steps first: a handler performs the steps that are among its `Emits`.
         S::Steps::register(&mut set);
         S::Handles::register(&mut set);
@@ -193,11 +204,18 @@ impl<S: Service> HandlerSet<S> {
         let reaction = Reaction::handler::<E>(performs.collect());
         // Handlers run before the compensations of the same event.
         self.reactions.entry(E::TYPE).or_default().insert(0, reaction);
+        self.consumes(&EventDescription::of::<E>());
         self.handlers.push(HandlerDescription {
             consumes: EventDescription::of::<E>(),
             emits,
             role: S::ROLE,
         });
+    }
+
+    fn consumes(&mut self, event: &EventDescription) {
+        if event.public {
+            self.consumed.insert(event.event_type);
+        }
     }
 
     fn step<E: DomainEvent>(&mut self, kind: StepKind) {
@@ -210,6 +228,7 @@ impl<S: Service> HandlerSet<S> {
     {
         let because = S::Because::describe();
         for cause in &because {
+            self.consumes(cause);
             self.reactions.entry(cause.event_type).or_default().push(Reaction::undo::<E>());
         }
         let emits = <S as Undo<E>>::Emits::describe();

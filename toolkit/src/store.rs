@@ -3,6 +3,7 @@
 //! The store is the truth. Everything that a cause changes is one [`Append`], and an append is one
 //! transaction (P1). An implementation passes `quadrille::testing::store_conformance` (feature `testing`).
 
+mod agenda;
 mod append;
 mod held;
 #[cfg(any(test, feature = "testing"))]
@@ -16,6 +17,7 @@ pub mod sqlite;
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
+pub use agenda::{AgendaChange, AgendaClaim, AgendaItem, AgendaKind, AgendaQuery, AgendaState};
 pub use append::{Answer, Append, AppendError, Appended, Gap, NewEvent, NewSnapshot, Route};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -165,6 +167,16 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// The gaps that were recorded when lanes were first read (P3), by lane and number, at most `limit`:
     /// for people.
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError>;
+
+    /// Claims items of the agenda that are due: gives them the claim's token, marks effects as begun, and
+    /// keeps other claims away until the lease has expired by the store's own clock. The items come with
+    /// the new token, and with what else stood there before the claim.
+    ///
+    /// An item whose lease has expired can be claimed anew: its old token is void then.
+    async fn claim_agenda(&self, claim: &AgendaClaim) -> Result<Vec<AgendaItem>, StoreError>;
+
+    /// Items of the agenda, by due time: for people.
+    async fn agenda(&self, query: &AgendaQuery) -> Result<Vec<AgendaItem>, StoreError>;
 
     /// The last number given out in each lane, for all lanes in order.
     async fn lane_heads(&self) -> Result<Vec<LaneSeq>, StoreError>;

@@ -4,11 +4,13 @@
 //! leaves a *want* and stays pending; the decider gathers the wants of all handlers of a wave, loads
 //! them in one query, and polls again. There is no waker and no runtime in it.
 
+mod agenda;
 mod execute;
 mod state;
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
+pub(crate) use agenda::{AgendaDraft, Wish};
 pub use execute::{Execute, ExecuteAll, Load};
 pub(crate) use execute::{Loaded, decide};
 pub(crate) use state::{Context, InTurn, TurnCell, TurnState, Want};
@@ -17,7 +19,7 @@ use crate::{
     aggregate::{Aggregate, Command, Draft},
     barrier::{self, Participation},
     error::HandlerError,
-    event::DomainEvent,
+    event::{Deadline, DomainEvent, Effect},
     id::SagaId,
     list::{DeclaredIn, Within},
     runtime::Timestamp,
@@ -80,6 +82,29 @@ impl<'t, Emits> Turn<'t, Emits> {
         E: DomainEvent + DeclaredIn<Emits, I>,
     {
         self.cell.lock().record(&event);
+    }
+
+    /// Sets a deadline: it comes to this service's handler `after` this turn, exactly once (P13), unless
+    /// it is cleared before. One of the type and key that is pending is moved.
+    pub fn set_deadline<D, I>(&mut self, deadline: D, after: Duration)
+    where
+        D: Deadline + DeclaredIn<Emits, I>,
+    {
+        self.cell.lock().ask(AgendaDraft::set(&deadline, after));
+    }
+
+    /// Clears the deadline `D` under a key, if it is pending.
+    pub fn clear_deadline<D: Deadline>(&mut self, key: &(impl fmt::Display + ?Sized)) {
+        self.cell.lock().ask(Ok(AgendaDraft::clear::<D>(&key.to_string())));
+    }
+
+    /// Requests an effect (P14): it is carried out after the commit, at least once, under a key that stays
+    /// the same; its outcome comes to this service's handler of it.
+    pub fn request<E, I>(&mut self, effect: E)
+    where
+        E: Effect + DeclaredIn<Emits, I>,
+    {
+        self.cell.lock().ask(AgendaDraft::request(&effect));
     }
 
     /// Says that the step `E` is under way: its outcome will come in a later event, to a handler whose

@@ -3,11 +3,10 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{
-    Data, DeriveInput, Error, Ident, LitStr, Result, meta::ParseNestedMeta, spanned::Spanned,
+    Data, DeriveInput, Error, Ident, LitStr, Path, Result, meta::ParseNestedMeta, spanned::Spanned,
 };
 
-const KNOWN: &str =
-    "unknown: an event has `type = \"…\"`, `key = field` or `private`, and `source = \"service\"`";
+const KNOWN: &str = "unknown: an event has `type = \"…\"`, then `key = field`, `private`, `deadline`, `effect = Outcome` or `outcome`, and `source = \"service\"`";
 
 #[derive(Default)]
 struct Attributes {
@@ -15,6 +14,10 @@ struct Attributes {
     key: Option<Ident>,
     source: Option<LitStr>,
     private: Option<Span>,
+    deadline: Option<Span>,
+    /// The event that brings the effect's outcome.
+    effect: Option<Path>,
+    outcome: Option<Span>,
 }
 
 /// What an event's visibility decides.
@@ -39,9 +42,12 @@ pub(crate) fn expand(input: DeriveInput) -> Result<TokenStream> {
         Some(source) => quote!(::core::option::Option::Some(#source)),
         None => quote!(::core::option::Option::None),
     };
+    let (kind, extra) = kind(name, &attributes)?;
     Ok(quote! {
+        #extra
         impl ::quadrille::event::DomainEvent for #name {
             type Visibility = #marker;
+            const KIND: ::quadrille::event::EventKind = #kind;
             const TYPE: &'static str = #event_type;
             const SOURCE: ::core::option::Option<&'static str> = #source;
             fn key(&self) -> ::core::option::Option<::std::string::String> {
@@ -71,9 +77,69 @@ fn type_name<'a>(name: &Ident, found: Option<&'a LitStr>) -> Result<&'a LitStr> 
     Ok(event_type)
 }
 
+/// What else the event is, and the marker trait that says so.
+fn kind(name: &Ident, attributes: &Attributes) -> Result<(TokenStream, TokenStream)> {
+    let event = quote!(::quadrille::event);
+    if attributes.outcome.is_some() {
+        return Ok((quote!(#event::EventKind::Outcome), quote!()));
+    }
+    match (attributes.deadline, &attributes.effect) {
+        (Some(span), Some(_)) => Err(Error::new(
+            span,
+            "an event is a deadline or an effect, not both: the one comes back by itself, the other by its outcome",
+        )),
+        (Some(_), None) => {
+            Ok((quote!(#event::EventKind::Deadline), quote!(impl #event::Deadline for #name {})))
+        }
+        (None, Some(outcome)) => Ok((
+            quote!(#event::EventKind::Effect {
+                outcome: <#outcome as #event::DomainEvent>::TYPE
+            }),
+            outcome_of(name, outcome),
+        )),
+        (None, None) => Ok((quote!(#event::EventKind::Fact), quote!())),
+    }
+}
+
+fn outcome_of(name: &Ident, outcome: &Path) -> TokenStream {
+    let text = outcome.segments.last().map(|s| s.ident.to_string()).unwrap_or_default();
+    let wrong = format!(
+        "`{text}` cannot be the outcome of `{name}`: declare it with `#[event(type = \"…\", outcome)]`"
+    );
+    quote! {
+        impl ::quadrille::event::Effect for #name {
+            type Outcome = #outcome;
+        }
+        const _: () = if !::quadrille::__private::is_outcome::<#outcome>() {
+            ::core::panic!(#wrong)
+        };
+    }
+}
+
+/// Deadlines and requests of effects never leave the store, and have a key all the same: what they bring
+/// about belongs to it.
+fn timed(input: &DeriveInput, attributes: &Attributes, span: Span) -> Result<Visibility> {
+    let Some(key) = &attributes.key else {
+        return Err(Error::new(
+            span,
+            "a deadline or an effect needs `key = field`: the business key under which its outcome is handled",
+        ));
+    };
+    require_field(input, key)?;
+    Ok(Visibility {
+        marker: quote!(::quadrille::event::Private),
+        key: quote!(::core::option::Option::Some(::std::string::ToString::to_string(&self.#key))),
+        schema: quote!(::core::option::Option::None),
+    })
+}
+
 fn visibility(input: &DeriveInput, attributes: &Attributes) -> Result<Visibility> {
     let name = &input.ident;
-    match (&attributes.key, attributes.private) {
+    let effect = attributes.effect.as_ref().map(Spanned::span);
+    if let Some(span) = attributes.deadline.or(effect) {
+        return timed(input, attributes, span);
+    }
+    match (&attributes.key, attributes.private.or(attributes.outcome)) {
         (Some(key), Some(_)) => Err(Error::new(
             key.span(),
             "a private event has no key: it never leaves the store; remove `key` or `private`",
@@ -117,6 +183,13 @@ fn parse(input: &DeriveInput) -> Result<Attributes> {
                 once(&meta, &mut found.source, value)
             } else if meta.path.is_ident("private") {
                 once(&meta, &mut found.private, meta.path.span())
+            } else if meta.path.is_ident("deadline") {
+                once(&meta, &mut found.deadline, meta.path.span())
+            } else if meta.path.is_ident("outcome") {
+                once(&meta, &mut found.outcome, meta.path.span())
+            } else if meta.path.is_ident("effect") {
+                let value = meta.value()?.parse()?;
+                once(&meta, &mut found.effect, value)
             } else {
                 Err(meta.error(KNOWN))
             }
@@ -136,7 +209,7 @@ fn require_field(input: &DeriveInput, key: &Ident) -> Result<()> {
     let Data::Struct(data) = &input.data else {
         return Err(Error::new(
             input.ident.span(),
-            "a public event is a struct: one type name, one schema",
+            "an event with a key is a struct: one type name, one schema",
         ));
     };
     if data.fields.iter().any(|field| field.ident.as_ref() == Some(key)) {
@@ -216,7 +289,7 @@ mod tests {
                     B,
                 }
             ),
-            "a public event is a struct",
+            "an event with a key is a struct",
         );
     }
 
@@ -231,6 +304,34 @@ mod tests {
             ),
             "a private event has no key",
         );
+    }
+
+    #[test]
+    fn a_deadline_and_an_effect_have_a_key_and_are_not_both() {
+        refused(
+            parse_quote!(
+                #[event(type = "A", deadline)]
+                struct A {}
+            ),
+            "needs `key = field`",
+        );
+        refused(
+            parse_quote!(
+                #[event(type = "A", key = k, deadline, effect = Answered)]
+                struct A {
+                    k: u8,
+                }
+            ),
+            "not both",
+        );
+        let effect = parse_quote!(
+            #[event(type = "A", key = k, effect = Answered)]
+            struct A {
+                k: u8,
+            }
+        );
+        let text = expand(effect).expect("an effect").to_string();
+        assert!(text.contains("event :: Effect for A") && text.contains("Private"), "{text}");
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn handler_checks(item: &ItemImpl, event: &Type) -> TokenStream {
     let checks = quote_spanned! {event.span()=>
         const _: () = match ::quadrille::__private::handled::<#service, #event>() {
             0 => ::core::panic!(#unlisted),
-            1 if !::quadrille::__private::is_public::<#event>() => ::core::panic!(#private),
+            1 if !::quadrille::__private::reaches_handlers::<#event>() => ::core::panic!(#private),
             1 => {}
             _ => ::core::panic!(#twice),
         };

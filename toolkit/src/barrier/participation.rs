@@ -19,6 +19,8 @@ const FORESTALLED: &str = "quadrille.step_forestalled";
 const SUSPENDED: &str = "quadrille.step_suspended";
 const UNDO_ASKED: &str = "quadrille.step_undo_asked";
 const UNDONE: &str = "quadrille.step_undone";
+/// A try of an effect had no outcome.
+pub(crate) const EFFECT_TRIED: &str = "quadrille.effect_tried";
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +42,7 @@ pub enum StepState {
     Tombstone,
 }
 
-/// A public event that this service stated under the key.
+/// An event that this service stated under the key: public ones, deadlines that fired, outcomes of effects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stated {
@@ -71,7 +73,7 @@ pub struct Participation {
 }
 
 impl Participation {
-    /// The public events stated under this key, in order.
+    /// The events stated under this key, in order.
     #[must_use]
     pub fn stated(&self) -> &[Stated] {
         &self.stated
@@ -128,7 +130,7 @@ impl Participation {
             FORESTALLED => StepState::Tombstone,
             UNDONE => StepState::Undone,
             // Says why nothing happened; the tombstone stands.
-            SUSPENDED => return Ok(()),
+            SUSPENDED | EFFECT_TRIED => return Ok(()),
             _ => {
                 let payload = String::from_utf8_lossy(payload).into_owned();
                 self.outcome_stated(saga, event_type);

@@ -10,6 +10,7 @@
 //! While one batch commits, the next is decided on its overlay. If the commit fails, both are decided
 //! again, and nobody has been told anything (P1).
 
+mod agenda;
 mod finish;
 mod held;
 mod job;
@@ -27,7 +28,7 @@ pub(crate) use open::Entry;
 use open::Open;
 use sealed::Sealed;
 pub(crate) use sealed::Verdict as CommitVerdict;
-pub(crate) use work::{Fresh, RetryGroup, Work};
+pub(crate) use work::{AgendaStep, AgendaWork, Fresh, RetryGroup, Work};
 
 use super::{
     lanes::{HeldKey, LaneBook},

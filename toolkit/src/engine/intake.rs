@@ -41,6 +41,7 @@ pub(crate) struct Intake<S: Service> {
     pub(crate) limits: Limits,
     pub(crate) status: Arc<Status>,
     pub(crate) jobs: mpsc::Receiver<Box<dyn Job>>,
+    pub(crate) agenda: AgendaWays,
     pub(crate) fresh: mpsc::Sender<Arc<Vec<RecordedEvent>>>,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) group: String,
@@ -48,6 +49,15 @@ pub(crate) struct Intake<S: Service> {
     pub(crate) topics: Vec<Arc<str>>,
     pub(crate) consumes: Vec<String>,
     pub(crate) start: StartAt,
+}
+
+/// The ways between the intake and the agenda.
+#[derive(Debug)]
+pub(crate) struct AgendaWays {
+    /// What is due, and what came of it. Closed when the agenda has ended.
+    pub(crate) works: mpsc::Receiver<Work>,
+    /// Tells when something new is due.
+    pub(crate) due: watch::Sender<Option<Timestamp>>,
 }
 
 impl<S: Service> fmt::Debug for Intake<S> {
@@ -79,6 +89,8 @@ struct Running<S: Service> {
     last_seal: Timestamp,
     last_works: usize,
     draining: bool,
+    /// Nothing comes from the agenda any more.
+    agenda_ended: bool,
 }
 
 impl<S: Service> Intake<S> {
@@ -127,6 +139,7 @@ impl<S: Service> Running<S> {
             last_seal: Timestamp::default(),
             last_works: 0,
             draining: false,
+            agenda_ended: false,
             parts,
         }
     }
@@ -136,10 +149,11 @@ impl<S: Service> Running<S> {
         loop {
             self.gather().await;
             self.pump();
-            if self.draining && self.parts.decider.is_idle() && self.commit.is_idle() {
+            if self.is_drained() {
                 return;
             }
-            let taking = !self.draining && self.parts.decider.room() > 0;
+            let room = self.parts.decider.room() > 0;
+            let (taking, agenda) = (!self.draining && room, !self.agenda_ended && room);
             let subscribed = taking && self.subscription.is_some();
             let wake = self.sleep_until();
             tokio::select! {
@@ -153,6 +167,10 @@ impl<S: Service> Running<S> {
                     Some(job) => self.parts.decider.push(Work::Command(job)),
                     None => self.drain(),
                 },
+                work = self.parts.agenda.works.recv(), if agenda => match work {
+                    Some(work) => self.parts.decider.push(work),
+                    None => self.agenda_ended = true,
+                },
                 delivery = next(&mut self.subscription, self.parts.limits.batch_works_max), if subscribed => {
                     self.delivered(delivery).await;
                 }
@@ -163,6 +181,7 @@ impl<S: Service> Running<S> {
 
     /// Takes what is there already: a batch is as much as arrived while the last one was committing.
     async fn gather(&mut self) {
+        self.take_agenda();
         if self.draining {
             return;
         }
@@ -197,6 +216,19 @@ impl<S: Service> Running<S> {
             }
         }
         room
+    }
+
+    fn take_agenda(&mut self) {
+        while self.parts.decider.room() > 0 {
+            let Ok(work) = self.parts.agenda.works.try_recv() else { return };
+            self.parts.decider.push(work);
+        }
+    }
+
+    /// P16: also what the outside was asked for has been heard out.
+    fn is_drained(&self) -> bool {
+        let idle = self.parts.decider.is_idle() && self.commit.is_idle();
+        self.draining && idle && self.agenda_ended
     }
 
     /// Decides as far as possible; starts the next load and the next commit.

@@ -29,6 +29,10 @@ pub struct Limits {
     pub relay_poll_every: Duration,
     /// How long a relay shard's lease lasts without being renewed.
     pub lease_ttl: Duration,
+    /// How often the agenda is looked at for deadlines and effects that are due.
+    pub agenda_poll_every: Duration,
+    /// Deadlines that are claimed at once.
+    pub agenda_claim_max: usize,
     /// The first pause after the store or the log could not answer; it doubles up to the last.
     pub backoff_first: Duration,
     /// The longest such pause.
@@ -54,6 +58,8 @@ impl Default for Limits {
             relay_fresh_max: 64,
             relay_poll_every: Duration::from_millis(100),
             lease_ttl: Duration::from_secs(10),
+            agenda_poll_every: Duration::from_millis(250),
+            agenda_claim_max: 256,
             backoff_first: Duration::from_millis(10),
             backoff_last: Duration::from_secs(5),
             pace_under_load: Duration::ZERO,

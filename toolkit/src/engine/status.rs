@@ -47,6 +47,12 @@ counters! {
     messages_dead,
     /// Handlers that panicked or broke a rule of the toolkit.
     handler_bugs,
+    /// Deadlines that fired.
+    deadlines_fired,
+    /// Effects whose outcome was handled.
+    effects_concluded,
+    /// Tries of effects that had no outcome.
+    effect_tries_failed,
     /// Commands that were answered.
     commands_answered,
     /// Appends that were committed.

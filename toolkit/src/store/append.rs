@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::{BoxError, EventType, HeldChange, PositionMove};
+use super::{AgendaChange, BoxError, EventType, HeldChange, PositionMove};
 use crate::{
-    id::{CauseId, EventId, Lane, LaneSeq, SagaId, SourceLane, StreamId, Version},
+    id::{AgendaId, CauseId, EventId, Lane, LaneSeq, SagaId, SourceLane, StreamId, Version},
     runtime::Timestamp,
 };
 use std::{
@@ -29,6 +29,8 @@ pub struct Append {
     pub answers: Vec<Answer>,
     /// Messages to hold, to try again, to bury or to release (P11, P12).
     pub held: Vec<HeldChange>,
+    /// Deadlines and effects that are set, cleared, done or tried again (P13, P14).
+    pub agenda: Vec<AgendaChange>,
     /// States to start later reads from.
     pub snapshots: Vec<NewSnapshot>,
     /// Numbers that were missing on purpose when a lane was first read (P3).
@@ -184,6 +186,13 @@ pub enum AppendError {
     AlreadyDone {
         /// The causes.
         causes: Vec<CauseId>,
+    },
+    /// Items of the agenda are not as they were claimed: another has them, or they were cleared or set
+    /// anew. What was decided on them is void.
+    #[error("agenda items {ids:?} have changed")]
+    AgendaChanged {
+        /// The items.
+        ids: Vec<AgendaId>,
     },
     /// A held message is not as it was read: someone else has tried it, or a person has decided.
     #[error("held messages of {lanes:?} have changed")]

@@ -1,5 +1,6 @@
 //! A store in memory, for tests and the simulation: the contract to the letter, and no file.
 
+mod agenda;
 mod append;
 mod claim;
 mod lease;
@@ -16,8 +17,9 @@ use bytes::Bytes;
 
 use self::state::State;
 use super::{
-    Append, AppendError, Appended, Claim, Claimed, EventStore, Floor, Gap, HeldMessage, HeldState,
-    Lease, Position, RecordedEvent, Registered, Registration, StoreError, StreamRead, StreamSlice,
+    AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
+    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Position, RecordedEvent, Registered,
+    Registration, StoreError, StreamRead, StreamSlice,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SourceLane},
@@ -124,6 +126,15 @@ impl EventStore for MemoryStore {
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {
         Ok(self.lock().gaps(limit))
+    }
+
+    async fn claim_agenda(&self, claim: &AgendaClaim) -> Result<Vec<AgendaItem>, StoreError> {
+        let now = self.clock.now();
+        Ok(self.lock().claim_agenda(claim, now))
+    }
+
+    async fn agenda(&self, query: &AgendaQuery) -> Result<Vec<AgendaItem>, StoreError> {
+        Ok(self.lock().agenda_items(query))
     }
 
     async fn lane_heads(&self) -> Result<Vec<LaneSeq>, StoreError> {

@@ -14,9 +14,9 @@ use crate::{
     id::{CauseId, Lane, LaneSeq, SourceLane},
     runtime::Timestamp,
     store::{
-        Append, AppendError, Appended, Claim, Claimed, EventStore, Floor, Gap, HeldMessage,
-        HeldState, Lease, Position, RecordedEvent, Registered, Registration, StoreError,
-        StreamRead, StreamSlice,
+        AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
+        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Position, RecordedEvent, Registered,
+        Registration, StoreError, StreamRead, StreamSlice,
     },
 };
 
@@ -211,6 +211,14 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {
         self.inner.gaps(limit).await
+    }
+
+    async fn claim_agenda(&self, claim: &AgendaClaim) -> Result<Vec<AgendaItem>, StoreError> {
+        self.inner.claim_agenda(claim).await
+    }
+
+    async fn agenda(&self, query: &AgendaQuery) -> Result<Vec<AgendaItem>, StoreError> {
+        self.inner.agenda(query).await
     }
 
     async fn lane_heads(&self) -> Result<Vec<LaneSeq>, StoreError> {

@@ -114,12 +114,13 @@ impl Given {
         let mut history = self.history;
         let mut state = fold::<C::Aggregate>(&history);
         let before = image(&state);
-        let mut drafts = vec![];
+        let mut decided = crate::aggregate::Recorded::default();
         let stream = StreamId::from_stored(C::Aggregate::NAME);
-        let answer = command.decide(&mut Facts::new(&mut state, &mut drafts, &stream));
+        let answer = command.decide(&mut Facts::new(&mut state, &mut decided, &stream));
         let recorded = match &answer {
             Ok(()) => {
-                let recorded: Vec<_> = drafts.iter().map(stored).collect();
+                assert_eq!(decided.fault, None);
+                let recorded: Vec<_> = decided.drafts.iter().map(stored).collect();
                 history.extend(recorded.iter().cloned());
                 assert_eq!(
                     image(&fold::<C::Aggregate>(&history)),

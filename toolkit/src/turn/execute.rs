@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    aggregate::{Aggregate, AggregateType, AnyState, Command, Draft, Facts, stream_of},
+    aggregate::{Aggregate, AggregateType, AnyState, Command, Facts, Recorded, stream_of},
     error::HandlerError,
     id::{InvalidId, StreamId},
     turn::{TurnCell, TurnState},
@@ -115,11 +115,12 @@ fn decide_all<C: Command>(
 ) -> Result<Result<(), (usize, C::Refusal)>, HandlerError> {
     let before: Vec<(usize, AnyState)> =
         turn.streams.iter().map(|s| s.state.clone()).enumerate().collect();
-    let drafts_before = turn.drafts.len();
+    let (drafts_before, agenda_before) = (turn.drafts.len(), turn.agenda.len());
     for (index, (stream, command)) in commands.into_iter().enumerate() {
         let stream = stream.map_err(HandlerError::terminal)?;
         if let Err(refusal) = decide(turn, &stream, command)? {
             turn.drafts.truncate(drafts_before);
+            turn.agenda.truncate(agenda_before);
             for (position, state) in before {
                 turn.streams[position].state = state;
             }
@@ -139,10 +140,15 @@ pub(crate) fn decide<C: Command>(
         return Err(HandlerError::bug(format!("{stream} was decided on before it was loaded")));
     };
     let mut state = typed::<C::Aggregate>(&current.state, stream)?.as_ref().clone();
-    let mut drafts: Vec<Draft> = vec![];
-    if let Err(refusal) = command.decide(&mut Facts::new(&mut state, &mut drafts, stream)) {
+    let mut recorded = Recorded::default();
+    if let Err(refusal) = command.decide(&mut Facts::new(&mut state, &mut recorded, stream)) {
         return Ok(Err(refusal));
     }
+    let Recorded { drafts, agenda, fault } = recorded;
+    if let Some(fault) = fault {
+        turn.fail(HandlerError::terminal(fault));
+    }
+    agenda.into_iter().for_each(|draft| turn.ask(Ok(draft)));
     if !drafts.is_empty() {
         if let Some(entry) = turn.find_mut(stream) {
             entry.state = Arc::new(state);

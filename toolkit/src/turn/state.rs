@@ -13,6 +13,7 @@ use crate::{
     id::{SagaId, StreamId, Version},
     runtime::Timestamp,
     service::StepDescription,
+    turn::AgendaDraft,
 };
 
 /// A turn's state, shared by the handler and the decider. They never run at the same moment: the lock
@@ -73,12 +74,20 @@ pub(crate) struct TurnState {
     /// Few: a turn touches a handful of streams, so a scan beats a map.
     pub(crate) streams: Vec<InTurn>,
     pub(crate) drafts: Vec<Draft>,
+    pub(crate) agenda: Vec<AgendaDraft>,
     pub(crate) fault: Option<HandlerError>,
 }
 
 impl TurnState {
     fn new(context: Context) -> Self {
-        Self { context, wants: vec![], streams: vec![], drafts: vec![], fault: None }
+        Self {
+            context,
+            wants: vec![],
+            streams: vec![],
+            drafts: vec![],
+            agenda: vec![],
+            fault: None,
+        }
     }
 
     pub(crate) fn find(&self, stream: &StreamId) -> Option<&InTurn> {
@@ -111,6 +120,18 @@ impl TurnState {
             self.fail(HandlerError::terminal(reason));
         }
         self.drafts.push(draft);
+    }
+
+    /// Takes a deadline or an effect in.
+    pub(crate) fn ask(&mut self, draft: Result<AgendaDraft, String>) {
+        let checked = draft.and_then(|draft| {
+            draft.check(self.context.event_bytes_max)?;
+            Ok(draft)
+        });
+        match checked {
+            Ok(draft) => self.agenda.push(draft),
+            Err(reason) => self.fail(HandlerError::terminal(reason)),
+        }
     }
 
     /// Keeps the first fault.

@@ -12,20 +12,27 @@ use crate::{
     barrier::{self, Participation},
     engine::client::Receipt,
     error::HandlerError,
-    id::{EventId, SagaId, StreamId},
+    id::{SagaId, StreamId},
     log::partition::lane_of,
     runtime::Timestamp,
     service::Service,
     store::{NewEvent, Route},
-    turn::{InTurn, TurnCell},
+    turn::{AgendaDraft, InTurn, TurnCell},
 };
 
 /// What the events of one turn have in common.
-struct Stamp {
-    saga: SagaId,
-    causation: String,
-    time: Timestamp,
-    trace: Option<Arc<str>>,
+pub(super) struct Stamp {
+    pub(super) saga: SagaId,
+    pub(super) causation: String,
+    pub(super) time: Timestamp,
+    pub(super) trace: Option<Arc<str>>,
+}
+
+/// What a turn has read and decided.
+pub(super) struct Decided {
+    pub(super) streams: Vec<InTurn>,
+    pub(super) drafts: Vec<Draft>,
+    pub(super) agenda: Vec<AgendaDraft>,
 }
 
 impl<S: Service> Decider<S> {
@@ -36,12 +43,14 @@ impl<S: Service> Decider<S> {
         cell: &TurnCell,
         result: Result<(), HandlerError>,
     ) -> bool {
-        let (streams, drafts, fault, now) = {
+        let (decided, fault, now) = {
             let mut turn = cell.lock();
             let streams = std::mem::take(&mut turn.streams);
-            (streams, std::mem::take(&mut turn.drafts), turn.fault.take(), turn.context.now)
+            let drafts = std::mem::take(&mut turn.drafts);
+            let agenda = std::mem::take(&mut turn.agenda);
+            (Decided { streams, drafts, agenda }, turn.fault.take(), turn.context.now)
         };
-        if !self.is_current(&streams) {
+        if !self.is_current(&decided.streams) {
             return false;
         }
         let result = fault.map_or(result, Err);
@@ -57,21 +66,25 @@ impl<S: Service> Decider<S> {
                             time: now,
                             trace,
                         };
-                        if let Err(error) = self.contribute(streams, drafts, &stamp) {
+                        if let Err(error) = self.contribute(decided, &stamp) {
                             self.fail_message(&message, via, &error);
                         } else {
                             self.message_applied(&message, via);
                         }
                     }
                     Err(error) => {
-                        self.note_reads(&streams);
+                        self.note_reads(&decided.streams);
                         self.fail_message(&message, via, &error);
                     }
                 }
             }
             Subject::Command { work } => {
                 let work = *work;
-                self.finish_command(work, streams, drafts, result, now, cell);
+                self.finish_command(work, decided, result, now, cell);
+            }
+            Subject::Agenda { work } => {
+                let work = *work;
+                self.finish_agenda(work, decided, result, now);
             }
             Subject::Unreadable { .. } | Subject::Stuck { .. } | Subject::RetryEnd { .. } => {}
         }
@@ -92,8 +105,7 @@ impl<S: Service> Decider<S> {
     fn finish_command(
         &mut self,
         work: usize,
-        streams: Vec<InTurn>,
-        drafts: Vec<Draft>,
+        decided: Decided,
         result: Result<(), HandlerError>,
         now: Timestamp,
         cell: &TurnCell,
@@ -101,10 +113,11 @@ impl<S: Service> Decider<S> {
         let Work::Command(job) = &self.open.works[work] else { return };
         let (stream, cause) = (job.stream().clone(), job.cause());
         if let Err(error) = result {
-            self.note_reads(&streams);
+            self.note_reads(&decided.streams);
             self.open.failed_jobs.insert(work, error);
             return;
         }
+        let Decided { streams, drafts, .. } = &decided;
         // Later commands on a stream belong to the saga that its first event belongs to.
         let own = streams.iter().find(|s| s.stream == stream);
         let saga = own.and_then(|s| s.first_saga).unwrap_or_else(|| cell.lock().context.saga);
@@ -113,7 +126,7 @@ impl<S: Service> Decider<S> {
         let causation =
             cause.map_or_else(|| format!("command:{}", self.runtime.new_uuid()), |c| c.to_string());
         let stamp = Stamp { saga, causation, time: now, trace: None };
-        match self.contribute(streams, drafts, &stamp) {
+        match self.contribute(decided, &stamp) {
             Ok(()) => {
                 self.open.receipts.insert(work, Receipt { saga, version });
             }
@@ -123,13 +136,13 @@ impl<S: Service> Decider<S> {
         }
     }
 
-    /// Puts a turn's reads, events and new states into the batch.
-    fn contribute(
+    /// Puts a turn's reads, events, new states, deadlines and effects into the batch.
+    pub(super) fn contribute(
         &mut self,
-        streams: Vec<InTurn>,
-        drafts: Vec<Draft>,
+        decided: Decided,
         stamp: &Stamp,
     ) -> Result<(), HandlerError> {
+        let Decided { streams, drafts, agenda } = decided;
         self.note_reads(&streams);
         let mut entries = self.changed(&streams, &drafts, stamp)?;
         for draft in drafts {
@@ -144,12 +157,13 @@ impl<S: Service> Decider<S> {
             self.open.events.push(event);
         }
         self.open.layer.extend(entries);
+        self.plan(agenda, stamp);
         Ok(())
     }
 
     /// The append checks what was read, whatever came of it (P10): what another instance has written since
     /// may be why a handler failed.
-    fn note_reads(&mut self, streams: &[InTurn]) {
+    pub(super) fn note_reads(&mut self, streams: &[InTurn]) {
         for s in streams {
             // The first read of the batch is of what the batch builds on.
             if !self.open.layer.contains_key(&s.stream) {
@@ -197,7 +211,7 @@ impl<S: Service> Decider<S> {
             saga: stamp.saga,
             causation: stamp.causation.clone(),
             time: stamp.time,
-            trace: Some(trace_parent(stamp, id)),
+            trace: Some(trace_parent(stamp, id.0)),
             route,
         }
     }
@@ -224,8 +238,8 @@ fn participation_after(
 
 /// The creation context of an event: the trace of what caused it, or one named after its saga; the span
 /// named after the event. So a saga is one trace also where nobody traces.
-fn trace_parent(stamp: &Stamp, id: EventId) -> Arc<str> {
-    let (_, span) = id.0.as_u64_pair();
+pub(super) fn trace_parent(stamp: &Stamp, id: uuid::Uuid) -> Arc<str> {
+    let (_, span) = id.as_u64_pair();
     let from_cause = stamp.trace.as_deref().and_then(|parent| {
         let mut parts = parent.split('-');
         let (version, trace, _, flags) =

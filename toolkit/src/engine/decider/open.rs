@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    agenda::AgendaOverlay,
     job::Job,
     work::{Fresh, RetryGroup, Via, Work},
 };
@@ -42,6 +43,9 @@ pub(crate) enum Subject {
         poison: Option<String>,
     },
     Command {
+        work: usize,
+    },
+    Agenda {
         work: usize,
     },
     Unreadable {
@@ -105,6 +109,7 @@ pub(crate) struct Open {
     /// The durable head of every stream that was read (P10).
     pub(crate) reads: BTreeMap<StreamId, Version>,
     pub(crate) events: Vec<NewEvent>,
+    pub(crate) agenda: AgendaOverlay,
     pub(crate) held_changes: Vec<HeldChange>,
     pub(crate) held: HashMap<(SourceLane, Arc<str>), Option<HeldKey>>,
     /// Keys whose retry failed in this batch: what follows them stays where it is.
@@ -128,6 +133,9 @@ pub(crate) struct Outcomes {
     pub(crate) parked: usize,
     pub(crate) dead: usize,
     pub(crate) bugs: usize,
+    pub(crate) deadlines_fired: usize,
+    pub(crate) effects_concluded: usize,
+    pub(crate) effect_tries_failed: usize,
 }
 
 impl Open {
@@ -166,6 +174,10 @@ impl Open {
                 self.task(subject, Some(key));
             }
             Work::Retry(group) => self.retry(group),
+            Work::Agenda(work) => {
+                let key = work.item.key.clone();
+                self.task(Subject::Agenda { work: index }, Some(key));
+            }
             Work::Command(job) => {
                 if let Some(cause) = job.cause() {
                     self.causes.insert(cause);

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Decider, Entry,
+    agenda::AgendaOverlay,
     job::{Job, JobFailure},
     open::{Open, Outcomes},
     work::Work,
@@ -19,6 +20,7 @@ use crate::{
     },
     error::{FailureKind, HandlerError},
     id::{CauseId, Lane, LaneSeq, SourceLane, StreamId},
+    runtime::Timestamp,
     service::Service,
     store::{
         Answer, Append, AppendError, Appended, NewEvent, NewSnapshot, Published, RecordedEvent,
@@ -32,6 +34,7 @@ pub(crate) struct Sealed {
     pub(super) layer: HashMap<StreamId, Entry>,
     base: HashMap<StreamId, Entry>,
     pub(super) held: HashMap<(SourceLane, Arc<str>), Option<HeldKey>>,
+    pub(super) agenda: AgendaOverlay,
     receipts: HashMap<usize, Receipt>,
     failed_jobs: HashMap<usize, HandlerError>,
     pub(super) causes: HashSet<CauseId>,
@@ -46,6 +49,8 @@ pub(crate) struct Settled {
     pub(crate) fresh: Vec<RecordedEvent>,
     /// Where the lanes stand now, for lag tools.
     pub(crate) moved: Vec<(SourceLane, i64)>,
+    /// The earliest time at which something new on the agenda is due.
+    pub(crate) due: Option<Timestamp>,
 }
 
 /// What the intake is to do after a failed commit.
@@ -88,6 +93,7 @@ impl<S: Service> Decider<S> {
             reads: std::mem::take(&mut open.reads).into_iter().collect(),
             events: std::mem::take(&mut open.events),
             held: std::mem::take(&mut open.held_changes),
+            agenda: open.agenda.changes(),
             answers,
             snapshots,
             ..Append::default()
@@ -109,6 +115,7 @@ impl<S: Service> Decider<S> {
             layer: open.layer,
             base: open.base,
             held: open.held,
+            agenda: open.agenda,
             receipts: open.receipts,
             failed_jobs: open.failed_jobs,
             causes: open.causes,
@@ -174,6 +181,7 @@ impl<S: Service> Decider<S> {
         Settled {
             fresh: numbered(&append.events, appended),
             moved: append.positions.iter().map(|p| (p.source.clone(), p.next_offset)).collect(),
+            due: sealed.agenda.due(),
         }
     }
 
@@ -187,6 +195,9 @@ impl<S: Service> Decider<S> {
         add(&counters.messages_dead, outcomes.dead);
         add(&counters.handler_bugs, outcomes.bugs);
         add(&counters.commands_answered, answered);
+        add(&counters.deadlines_fired, outcomes.deadlines_fired);
+        add(&counters.effects_concluded, outcomes.effects_concluded);
+        add(&counters.effect_tries_failed, outcomes.effect_tries_failed);
     }
 
     /// The append was not committed. Everything that was decided on it is decided again.
@@ -209,6 +220,11 @@ impl<S: Service> Decider<S> {
                 self.roll_back(&[]);
                 lanes.iter().for_each(|lane| self.drop_lane(lane));
                 Verdict::Stale(lanes)
+            }
+            AppendError::AgendaChanged { ids } => {
+                self.roll_back(&[]);
+                self.forget_agenda(&ids);
+                Verdict::Again
             }
             AppendError::AlreadyDone { causes } => {
                 if self
@@ -309,6 +325,12 @@ impl<S: Service> Decider<S> {
                 group.complete = false;
             }
             Some(Work::Retry(group)) => group.poison = Some(reason),
+            Some(Work::Agenda(work)) if work.poison.is_none() => work.poison = Some(reason),
+            // Not even its failure can be stored. Its claim ends by itself, and it comes again.
+            Some(Work::Agenda(work)) => {
+                tracing::error!(name = %work.item.name, key = %work.item.key, %reason, "an item of the agenda cannot be stored as dead");
+                self.pending.pop_front();
+            }
             Some(Work::Command(_)) => {
                 if let Some(Work::Command(job)) = self.pending.pop_front() {
                     job.fail(JobFailure::Client(ClientError::Rejected(reason)));

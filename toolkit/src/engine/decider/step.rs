@@ -78,6 +78,10 @@ impl<S: Service> Decider<S> {
                 let run = job.start(cell.clone());
                 Some(TaskState::Running { run, cell })
             }
+            Subject::Agenda { work } => {
+                let work = *work;
+                self.start_agenda(index, work)
+            }
             Subject::Unreadable { work } => {
                 let Work::Unreadable { held, .. } = &self.open.works[*work] else { return None };
                 let held = held.clone();
@@ -145,7 +149,7 @@ impl<S: Service> Decider<S> {
         Some(TaskState::Running { run, cell })
     }
 
-    fn turn(&self, saga: SagaId, key: Arc<str>) -> TurnCell {
+    pub(super) fn turn(&self, saga: SagaId, key: Arc<str>) -> TurnCell {
         TurnCell::new(Context {
             saga,
             key,

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::job::Job;
 use crate::{
     engine::lanes::Mark,
     id::SourceLane,
     log::record::Message,
     runtime::Timestamp,
-    store::{HeldMessage, HeldState},
+    store::{AgendaItem, HeldMessage, HeldState},
 };
 
 /// One unit that is decided and committed whole, and decided again whole.
@@ -22,8 +24,30 @@ pub(crate) enum Work {
     Skip { source: SourceLane, mark: Mark },
     /// Held messages of one key whose time has come.
     Retry(Box<RetryGroup>),
+    /// An item of the agenda whose time has come, or whose try has ended.
+    Agenda(Box<AgendaWork>),
     /// A command from outside.
     Command(Box<dyn Job>),
+}
+
+/// A claimed item, and what is to become of it.
+#[derive(Debug)]
+pub(crate) struct AgendaWork {
+    pub(crate) item: AgendaItem,
+    pub(crate) step: AgendaStep,
+    /// The store refuses what its handler decides: dead without being run again.
+    pub(crate) poison: Option<String>,
+}
+
+/// What is to become of a claimed item.
+#[derive(Clone, Debug)]
+pub(crate) enum AgendaStep {
+    /// Its event comes to the service's handler: the deadline itself, or the outcome of the effect.
+    Deliver { event_type: &'static str, payload: Bytes },
+    /// The try has failed; the next one is due then.
+    Again { due: Timestamp, begun: bool, reason: String },
+    /// The last try has failed: a person decides.
+    Dead { begun: bool, reason: String },
 }
 
 /// A message as it came from its lane.
@@ -65,7 +89,7 @@ impl Work {
             Self::Unreadable { held, .. } => Some(&held.source),
             Self::Skip { source, .. } => Some(source),
             Self::Retry(group) => Some(&group.source),
-            Self::Command(_) => None,
+            Self::Agenda(_) | Self::Command(_) => None,
         }
     }
 
@@ -82,7 +106,7 @@ impl Work {
         match self {
             Self::Message(fresh) => Some(&fresh.mark),
             Self::Unreadable { mark, .. } | Self::Skip { mark, .. } => Some(mark),
-            Self::Retry(_) | Self::Command(_) => None,
+            Self::Retry(_) | Self::Agenda(_) | Self::Command(_) => None,
         }
     }
 }

@@ -155,6 +155,9 @@ impl<S: Service> Running<S> {
                     // A relay that is behind reads the store instead: nothing waits here, nothing is lost.
                     let _ = self.parts.fresh.try_send(Arc::new(settled.fresh));
                 }
+                if settled.due.is_some() {
+                    self.parts.agenda.due.send_replace(settled.due);
+                }
                 if let Some(subscription) = &mut self.subscription {
                     for (source, next_offset) in settled.moved {
                         // For lag tools only (P2): a failure here means nothing.

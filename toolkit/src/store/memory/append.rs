@@ -23,6 +23,7 @@ impl State {
         self.check_causes(append)?;
         self.check_positions(append)?;
         let held = self.held_after(append)?;
+        self.check_agenda(append)?;
         self.check_reads(append)?;
         Ok(self.write(append, held))
     }
@@ -70,6 +71,7 @@ impl State {
         append.snapshots.iter().for_each(|snapshot| self.write_snapshot(snapshot));
         self.gaps.extend(append.gaps.iter().map(|gap| (gap.source.clone(), gap.from, gap.to)));
         self.write_causes(append, &appended);
+        self.write_agenda(append);
         for (id, message) in held {
             match message {
                 Some(message) => self.held.insert(id, message),

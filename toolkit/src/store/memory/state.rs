@@ -7,9 +7,9 @@ use std::{
 
 use bytes::Bytes;
 
-use super::lease::LeaseRow;
+use super::{agenda::AgendaRow, lease::LeaseRow};
 use crate::{
-    id::{CauseId, Lane, LaneSeq, SourceLane, StreamId, Version},
+    id::{AgendaId, CauseId, Lane, LaneSeq, SourceLane, StreamId, Version},
     runtime::Timestamp,
     store::{
         Appended, Floor, Gap, HeldMessage, Position, RecordedEvent, Registered, Registration,
@@ -26,6 +26,7 @@ pub(super) struct State {
     pub(super) positions: BTreeMap<SourceLane, PositionRow>,
     pub(super) causes: BTreeMap<CauseId, CauseRow>,
     pub(super) held: BTreeMap<(SourceLane, String), HeldMessage>,
+    pub(super) agenda: BTreeMap<AgendaId, AgendaRow>,
     pub(super) snapshots: BTreeMap<(StreamId, u32), (Version, Bytes)>,
     pub(super) gaps: BTreeSet<(SourceLane, LaneSeq, LaneSeq)>,
     pub(super) floors: BTreeMap<Lane, Floor>,

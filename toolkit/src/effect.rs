@@ -1,0 +1,248 @@
+//! The world outside: carrying out what turns request, after the commit (P14).
+//!
+//! A turn records an [`Effect`]; a [`Performer`] carries it out, at least once, under a key that is
+//! the same at every try; its outcome comes back as an event, to the handler of that event.
+
+mod performing;
+
+use std::{fmt, future::Future, time::Duration};
+
+pub(crate) use performing::{AnyPerformer, Attempt, Performed, erase};
+
+pub use crate::event::Effect;
+use crate::{
+    engine::RetryPolicy,
+    id::{AgendaId, SagaId},
+    runtime::Timestamp,
+    store::BoxError,
+};
+
+/// Carries out the effects of one type.
+///
+/// # Contract
+/// * *At least once.* The same request may be performed several times, also at the same moment by two
+///   instances after a pause; each time under the same [`key`](Call::key). Pass it on to the outside.
+/// * *Ask first.* After a try whose outcome nobody knows (a time-out, a crash), [`ask`](Self::ask)
+///   comes before the next [`perform`](Self::perform).
+/// * *A refusal is an outcome.* "Declined" is `Ok`. An error says that the outcome is not known, or that
+///   nothing has happened ([`EffectError::not_sent`]).
+/// * *Threads.* Called from any task, at most [`EffectPolicy::concurrency`] at a time in an instance.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not perform `{E}`",
+    note = "write `impl Performer<{E}> for {Self}`"
+)]
+pub trait Performer<E: Effect>: Send + Sync + 'static {
+    /// Time-out, concurrency and schedule.
+    fn policy(&self) -> EffectPolicy {
+        EffectPolicy::default()
+    }
+
+    /// Carries it out.
+    ///
+    /// # Errors
+    /// See [`EffectError`]: each constructor says what is known.
+    fn perform(
+        &self,
+        request: &E,
+        call: &Call,
+    ) -> impl Future<Output = Result<E::Outcome, EffectError>> + Send;
+
+    /// Asks the outside what has become of an earlier try under the same key. Where it offers no such query,
+    /// leave this as it is: the request is then sent again, under the same key.
+    ///
+    /// # Errors
+    /// It could not be asked; the question comes again.
+    fn ask(
+        &self,
+        request: &E,
+        call: &Call,
+    ) -> impl Future<Output = Result<Asked<E::Outcome>, EffectError>> + Send {
+        let _ = (request, call);
+        async { Ok(Asked::CannotTell) }
+    }
+
+    /// The schedule has ended. `Some` outcome ends the effect with it: for what the business can do
+    /// without, such as a notification. `None`, the default, leaves it to a person: an outcome that nobody
+    /// knows is never taken for a refusal.
+    fn give_up(&self, request: &E, last: &GivenUp) -> Option<E::Outcome> {
+        let _ = (request, last);
+        None
+    }
+}
+
+/// What the outside says about an earlier try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked<O> {
+    /// It was done, with this outcome.
+    Done(O),
+    /// It never arrived, and will not arrive any more: it is sent again.
+    NotDone,
+    /// It cannot tell: the request is sent again, under the same key.
+    CannotTell,
+}
+
+/// One try.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Call {
+    /// Identifies the effect at every try, unique over all services: the `Idempotency-Key`.
+    pub key: AgendaId,
+    /// The saga.
+    pub saga: SagaId,
+    /// 1 at the first try.
+    pub attempt: u32,
+    /// When the turn asked for it.
+    pub requested_at: Timestamp,
+    /// The `traceparent` to pass on.
+    pub trace: Option<std::sync::Arc<str>>,
+}
+
+/// An effect whose schedule has ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GivenUp {
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Whether it may have been done all the same.
+    pub begun: bool,
+    /// The last error.
+    pub reason: String,
+}
+
+/// Why a try has no outcome.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct EffectError {
+    what: &'static str,
+    pub(crate) known: Known,
+    #[source]
+    source: BoxError,
+}
+
+/// What is known after a failed try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    NotSent,
+    Unknown,
+    Hopeless,
+}
+
+impl EffectError {
+    /// Surely nothing has happened outside: the connection was refused, the outside said "later". Tried again
+    /// without asking.
+    pub fn not_sent(source: impl Into<BoxError>) -> Self {
+        Self { what: "nothing was sent", known: Known::NotSent, source: source.into() }
+    }
+
+    /// Nobody knows: a time-out, a lost answer, an internal error outside. Asked for, then tried again.
+    pub fn unknown(source: impl Into<BoxError>) -> Self {
+        Self { what: "the outcome is not known", known: Known::Unknown, source: source.into() }
+    }
+
+    /// No later try can succeed, and it is not the business's refusal: the request is malformed, the
+    /// credentials are wrong. A person decides.
+    pub fn hopeless(source: impl Into<BoxError>) -> Self {
+        Self { what: "it cannot succeed", known: Known::Hopeless, source: source.into() }
+    }
+
+    /// The whole chain of sources, in one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.what.to_owned();
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&*self.source);
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
+    }
+}
+
+/// Bounds of an effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EffectPolicy {
+    /// How long one call may take before its outcome counts as unknown. 10 s by default.
+    pub timeout: Duration,
+    /// How many are carried out at the same time in one instance. 16 by default.
+    pub concurrency: usize,
+    /// When it is tried again.
+    pub schedule: Schedule,
+}
+
+impl Default for EffectPolicy {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            concurrency: 16,
+            schedule: Schedule::Backoff(RetryPolicy::default()),
+        }
+    }
+}
+
+impl EffectPolicy {
+    /// With another time-out.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// With another concurrency.
+    #[must_use]
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// With another schedule.
+    #[must_use]
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+}
+
+/// When a failed effect is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// Exponential pauses with jitter.
+    Backoff(RetryPolicy),
+    /// These pauses, one after each failed try; after the last one it is over.
+    Steps(Vec<Duration>),
+}
+
+impl Schedule {
+    /// `1m 5m 10m 30m 1h 2h 5h 10h`: for notifications that nothing depends on.
+    #[must_use]
+    pub fn notification() -> Self {
+        let minutes = [1, 5, 10, 30, 60, 120, 300, 600];
+        Self::Steps(minutes.into_iter().map(|m| Duration::from_secs(m * 60)).collect())
+    }
+
+    /// The pause after the `attempts`th failed try; `None` when it is over.
+    #[must_use]
+    pub fn pause(&self, attempts: u32, since: Duration, jitter: u64) -> Option<Duration> {
+        match self {
+            Self::Backoff(policy) => {
+                let over = attempts >= policy.attempts_max || since >= policy.total_max;
+                (!over).then(|| policy.delay(attempts, jitter))
+            }
+            Self::Steps(pauses) => pauses.get(attempts.saturating_sub(1) as usize).copied(),
+        }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Backoff(policy) => write!(
+                f,
+                "from {:?} doubling to {:?}, {} tries, {:?} in all",
+                policy.delay_first, policy.delay_max, policy.attempts_max, policy.total_max
+            ),
+            Self::Steps(pauses) => f.debug_list().entries(pauses).finish(),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Deadlines and effects on the append path (P13, P14).
+//!
+//! What turns ask for becomes rows of the append. What was claimed comes back as a work: its event is
+//! recorded under its key, its handler runs, and its row ends by compare-and-set, in one append.
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use serde::Serialize;
+
+use super::{
+    Decider,
+    finish::{Decided, Stamp, trace_parent},
+    open::TaskState,
+    work::{AgendaStep, AgendaWork, Work},
+};
+use crate::{
+    aggregate::Draft,
+    barrier::{self, react},
+    error::{FailureKind, HandlerError},
+    event::Origin,
+    handler::{Run, Stimulus},
+    id::{AgendaId, EventId, SourceLane},
+    runtime::Timestamp,
+    service::Service,
+    store::{AgendaChange, AgendaItem, AgendaKind, AgendaState},
+    turn::{AgendaDraft, TurnCell, Wish},
+};
+
+/// What a batch changes on the agenda.
+#[derive(Debug, Default)]
+pub(crate) struct AgendaOverlay(BTreeMap<AgendaId, Change>);
+
+#[derive(Debug, Default)]
+struct Change {
+    /// What was claimed ends.
+    ending: Option<AgendaChange>,
+    /// What the last turn that spoke of it wants there.
+    wish: Option<AgendaChange>,
+}
+
+impl AgendaOverlay {
+    fn end(&mut self, change: AgendaChange) {
+        let id = change.id();
+        self.0.entry(id).or_default().ending = Some(change);
+    }
+
+    fn wish(&mut self, change: AgendaChange) {
+        let id = change.id();
+        self.0.entry(id).or_default().wish = Some(change);
+    }
+
+    /// Whether a turn has set or cleared it: what was claimed of it before is void.
+    fn wished(&self, id: AgendaId) -> bool {
+        self.0.get(&id).is_some_and(|change| change.wish.is_some())
+    }
+
+    /// Endings first, then what is cleared, then what is put there.
+    pub(super) fn changes(&self) -> Vec<AgendaChange> {
+        let endings = self.0.values().filter_map(|change| change.ending.clone());
+        let wishes = || self.0.values().filter_map(|change| change.wish.clone());
+        let clears = wishes().filter(|wish| matches!(wish, AgendaChange::Clear(_)));
+        let puts = wishes().filter(|wish| matches!(wish, AgendaChange::Put(_)));
+        endings.chain(clears).chain(puts).collect()
+    }
+
+    /// The earliest time at which something put there is due.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        let put = |change: &Change| match &change.wish {
+            Some(AgendaChange::Put(item)) => Some(item.due),
+            _ => None,
+        };
+        self.0.values().filter_map(put).min()
+    }
+}
+
+/// One try of an effect that had no outcome, as it is recorded.
+#[derive(Serialize)]
+struct Tried<'a> {
+    effect: &'a str,
+    id: AgendaId,
+    attempt: u32,
+    reason: &'a str,
+}
+
+impl<S: Service> Decider<S> {
+    /// What a turn asks for becomes part of the batch.
+    pub(super) fn plan(&mut self, drafts: Vec<AgendaDraft>, stamp: &Stamp) {
+        for (index, draft) in drafts.into_iter().enumerate() {
+            let change = self.planned(index, draft, stamp);
+            self.open.agenda.wish(change);
+        }
+    }
+
+    fn planned(&self, index: usize, draft: AgendaDraft, stamp: &Stamp) -> AgendaChange {
+        let AgendaDraft { name, key, wish } = draft;
+        let deadline = AgendaId::named(&format!("deadline/{}/{name}/{key}", S::NAME));
+        let (id, kind, due, payload) = match wish {
+            Wish::Clear => return AgendaChange::Clear(deadline),
+            Wish::Set { after, payload } => {
+                (deadline, AgendaKind::Deadline, stamp.time.plus(after), payload)
+            }
+            Wish::Request { payload } => {
+                // From its cause: deciding again gives the same key (P14).
+                let cause = format!("effect/{}/{}/{index}/{name}/{key}", S::NAME, stamp.causation);
+                (AgendaId::named(&cause), AgendaKind::Effect, stamp.time, payload)
+            }
+        };
+        AgendaChange::Put(Box::new(AgendaItem {
+            id,
+            kind,
+            name: Cow::Borrowed(name),
+            key,
+            saga: stamp.saga,
+            causation: stamp.causation.clone(),
+            trace: Some(trace_parent(stamp, id.0)),
+            payload,
+            set_at: stamp.time,
+            due,
+            state: AgendaState::Pending,
+            attempts: 0,
+            begun: false,
+            outcome: None,
+            reason: String::new(),
+            token: self.runtime.new_uuid(),
+        }))
+    }
+
+    /// Starts the task of a claimed item. `None` when it is void and finished.
+    pub(super) fn start_agenda(&mut self, index: usize, work: usize) -> Option<TaskState> {
+        let Work::Agenda(agenda) = &self.open.works[work] else { return None };
+        let AgendaWork { item, step, poison } = &**agenda;
+        let (item, step, poison) = (item.clone(), step.clone(), poison.clone());
+        if self.is_void(item.id) {
+            return None;
+        }
+        let cell = self.turn(item.saga, item.key.clone());
+        self.open.tasks[index].span = tracing::info_span!("agenda", kind = item.kind.name(), name = %item.name, saga = %item.saga);
+        let run: Run = match (poison, step) {
+            (Some(reason), _) => Box::pin(async { Err(HandlerError::terminal(reason)) }),
+            (None, AgendaStep::Deliver { event_type, payload }) => {
+                record(&cell, &item, event_type, payload.clone());
+                let stimulus = Stimulus { origin: Arc::new(origin(&item, event_type)), payload };
+                Box::pin(react(self.service.clone(), self.dispatch.clone(), stimulus, cell.clone()))
+            }
+            (None, AgendaStep::Again { reason, .. } | AgendaStep::Dead { reason, .. }) => {
+                let attempt = item.attempts + 1;
+                let tried = Tried { effect: &item.name, id: item.id, attempt, reason: &reason };
+                // A struct of texts and numbers serialises.
+                let payload = serde_json::to_vec(&tried).unwrap_or_default();
+                record(&cell, &item, barrier::EFFECT_TRIED, payload.into());
+                Box::pin(async { Ok(()) })
+            }
+        };
+        Some(TaskState::Running { run, cell })
+    }
+
+    /// Whether a turn of this batch, or of the one being committed, has set or cleared it.
+    fn is_void(&self, id: AgendaId) -> bool {
+        self.open.agenda.wished(id) || self.sealed.as_ref().is_some_and(|s| s.agenda.wished(id))
+    }
+
+    /// Takes in what became of a claimed item.
+    pub(super) fn finish_agenda(
+        &mut self,
+        work: usize,
+        decided: Decided,
+        result: Result<(), HandlerError>,
+        now: Timestamp,
+    ) {
+        let Work::Agenda(agenda) = &self.open.works[work] else { return };
+        let AgendaWork { item, step, .. } = &**agenda;
+        let (item, step) = (item.clone(), step.clone());
+        if self.is_void(item.id) {
+            return;
+        }
+        let reads = decided.streams.clone();
+        let stamp = Stamp {
+            saga: item.saga,
+            causation: causation(&item),
+            time: now,
+            trace: item.trace.clone(),
+        };
+        if let Err(error) = result.and_then(|()| self.contribute(decided, &stamp)) {
+            self.note_reads(&reads);
+            self.fail_agenda(&item, &step, &error);
+            return;
+        }
+        let change = self.concluded(&item, step);
+        self.open.agenda.end(change);
+    }
+
+    fn concluded(&mut self, item: &AgendaItem, step: AgendaStep) -> AgendaChange {
+        let (id, token) = (item.id, item.token);
+        let (due, state, begun, reason) = match step {
+            AgendaStep::Deliver { .. } => {
+                match item.kind {
+                    AgendaKind::Deadline => self.open.outcomes.deadlines_fired += 1,
+                    AgendaKind::Effect => self.open.outcomes.effects_concluded += 1,
+                }
+                return AgendaChange::Done { id, token };
+            }
+            AgendaStep::Again { due, begun, reason } => (due, AgendaState::Pending, begun, reason),
+            AgendaStep::Dead { begun, reason } => {
+                self.open.outcomes.dead += 1;
+                tracing::error!(effect = %item.name, key = %item.key, saga = %item.saga, %reason, "an effect waits for a person");
+                (item.due, AgendaState::Dead, begun, reason)
+            }
+        };
+        self.open.outcomes.effect_tries_failed += 1;
+        let attempts = item.attempts + 1;
+        AgendaChange::Update { id, token, due, state, attempts, begun, outcome: None, reason }
+    }
+
+    /// The handler of a deadline or of an outcome failed: tried again, or dead when that cannot help (P12).
+    fn fail_agenda(&mut self, item: &AgendaItem, step: &AgendaStep, error: &HandlerError) {
+        let outcome = match (item.kind, step) {
+            (AgendaKind::Effect, AgendaStep::Deliver { payload, .. }) => Some(payload.clone()),
+            _ => None,
+        };
+        // Tries of the effect do not count against its handler.
+        let first = outcome.is_some() && item.outcome.is_none();
+        let attempts = if first { 1 } else { item.attempts + 1 };
+        let (dead, reason) = match error.kind() {
+            FailureKind::Retryable if attempts < self.retry.attempts_max => (false, error.chain()),
+            FailureKind::Retryable => {
+                (true, format!("gave up after {attempts} attempts: {}", error.chain()))
+            }
+            FailureKind::Terminal => (true, format!("terminal: {}", error.chain())),
+            FailureKind::Bug => (true, format!("bug: {}", error.chain())),
+        };
+        let state = if dead { AgendaState::Dead } else { AgendaState::Pending };
+        let outcomes = &mut self.open.outcomes;
+        *(if dead { &mut outcomes.dead } else { &mut outcomes.parked }) += 1;
+        outcomes.bugs += usize::from(error.kind() == FailureKind::Bug);
+        tracing::warn!(kind = item.kind.name(), name = %item.name, saga = %item.saga, attempts, dead, %reason, "an item of the agenda failed");
+        let pause = self.retry.delay(attempts, self.runtime.entropy.below(u64::MAX));
+        let due = self.runtime.clock.now().plus(pause);
+        let (id, token, begun) = (item.id, item.token, outcome.is_some() || item.begun);
+        let change =
+            AgendaChange::Update { id, token, due, state, attempts, begun, outcome, reason };
+        self.open.agenda.end(change);
+    }
+
+    /// Another has them, or they were set anew: what was decided on them is void.
+    pub(super) fn forget_agenda(&mut self, ids: &[AgendaId]) {
+        self.pending
+            .retain(|work| !matches!(work, Work::Agenda(agenda) if ids.contains(&agenda.item.id)));
+    }
+}
+
+/// What happened is a fact of its key: it comes before what its handler decides.
+fn record(cell: &TurnCell, item: &AgendaItem, event_type: &'static str, payload: bytes::Bytes) {
+    let mut turn = cell.lock();
+    match barrier::stream(&item.key) {
+        Ok(stream) => {
+            turn.push(Draft { stream, event_type, payload, key: None, fault: None });
+        }
+        Err(error) => turn.fail(HandlerError::terminal(error)),
+    }
+}
+
+/// Names the firing or the outcome in the events that follow from it. A deadline that is set again is another
+/// cause.
+fn causation(item: &AgendaItem) -> String {
+    match item.kind {
+        AgendaKind::Deadline => format!("deadline:{}@{}", item.id, item.set_at.0),
+        AgendaKind::Effect => format!("effect:{}", item.id),
+    }
+}
+
+fn origin(item: &AgendaItem, event_type: &'static str) -> Origin {
+    Origin {
+        id: EventId(item.id.0),
+        event_type: event_type.into(),
+        saga: item.saga,
+        key: item.key.clone(),
+        time: item.due,
+        source: SourceLane { topic: item.kind.name().into(), lane: crate::id::Lane(0) },
+    }
+}

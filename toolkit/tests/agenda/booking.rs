@@ -1,0 +1,300 @@
+//! A small service: a booking is paid for outside, or its time runs out.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use quadrille::{
+    effect::{Asked, Call, EffectError, EffectPolicy, GivenUp, Schedule},
+    engine::{Config, Engine, Running},
+    handler::Role,
+    log::memory::MemoryLog,
+    prelude::*,
+    store::{EventStore, memory::MemoryStore},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, DomainEvent)]
+#[event(type = "BOOKED", key = booking, source = "booking")]
+pub struct Booked {
+    pub booking: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, DomainEvent)]
+#[event(type = "EXPIRED", key = booking, source = "booking")]
+pub struct Expired {
+    pub booking: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, DomainEvent)]
+#[event(type = "PAID", key = booking, source = "booking")]
+pub struct Paid {
+    pub booking: String,
+    pub receipt: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, DomainEvent)]
+#[event(type = "booking.time_is_up", deadline, key = booking)]
+pub struct TimeIsUp {
+    pub booking: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, DomainEvent)]
+#[event(type = "booking.pay", effect = PayAnswered, key = booking)]
+pub struct Pay {
+    pub booking: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, DomainEvent)]
+#[event(type = "booking.pay_answered", outcome)]
+pub struct PayAnswered {
+    pub receipt: String,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Booking {
+    pub booked: bool,
+    pub paid: Option<String>,
+    pub expired: u32,
+}
+
+impl Aggregate for Booking {
+    const NAME: &'static str = "booking";
+    type Id = str;
+    type Events = (Booked, Paid, Expired);
+}
+impl Apply<Booked> for Booking {
+    fn apply(&mut self, _: &Booked) {
+        self.booked = true;
+    }
+}
+impl Apply<Paid> for Booking {
+    fn apply(&mut self, event: &Paid) {
+        self.paid = Some(event.receipt.clone());
+    }
+}
+impl Apply<Expired> for Booking {
+    fn apply(&mut self, _: &Expired) {
+        self.expired += 1;
+    }
+}
+
+/// Books; asks for the money when told to.
+#[derive(Clone)]
+pub struct Book {
+    pub booking: String,
+    pub within: Option<Duration>,
+    pub pay: bool,
+}
+
+impl Command for Book {
+    type Aggregate = Booking;
+    type Emits = (Booked, TimeIsUp, Pay);
+    type Refusal = NoRefusal;
+    fn decide(self, facts: &mut Facts<'_, Self>) -> Result<(), NoRefusal> {
+        let Self { booking, within, pay } = self;
+        facts.record(Booked { booking: booking.clone() });
+        if let Some(within) = within {
+            facts.set_deadline(TimeIsUp { booking: booking.clone() }, within);
+        }
+        if pay {
+            facts.request(Pay { booking });
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone)]
+pub struct Settle {
+    pub booking: String,
+    pub receipt: String,
+}
+
+impl Command for Settle {
+    type Aggregate = Booking;
+    type Emits = (Paid,);
+    type Refusal = NoRefusal;
+    fn decide(self, facts: &mut Facts<'_, Self>) -> Result<(), NoRefusal> {
+        let Self { booking, receipt } = self;
+        facts.clear_deadline::<TimeIsUp>(&booking);
+        facts.record(Paid { booking, receipt });
+        Ok(())
+    }
+}
+
+#[derive(Clone)]
+pub struct Expire {
+    pub booking: String,
+}
+
+impl Command for Expire {
+    type Aggregate = Booking;
+    type Emits = (Expired,);
+    type Refusal = NoRefusal;
+    fn decide(self, facts: &mut Facts<'_, Self>) -> Result<(), NoRefusal> {
+        facts.record(Expired { booking: self.booking });
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub struct Bookings;
+
+impl Service for Bookings {
+    const NAME: &'static str = "booking";
+    type Commands = (Book, Settle);
+    type Handles = (TimeIsUp, PayAnswered);
+    type Steps = (Retriable<Paid>,);
+}
+
+#[handler]
+impl EventHandler<TimeIsUp> for Bookings {
+    type Emits = (Expired,);
+    async fn handle(
+        &self,
+        up: &Incoming<TimeIsUp>,
+        turn: &mut Turn<'_, Self::Emits>,
+    ) -> Result<(), HandlerError> {
+        let Ok(()) = turn.execute(&*up.booking, Expire { booking: up.booking.clone() }).await?;
+        Ok(())
+    }
+}
+
+#[handler]
+impl EventHandler<PayAnswered> for Bookings {
+    type Emits = (Paid,);
+    const ROLE: Role = Role::Outcome;
+    async fn handle(
+        &self,
+        answer: &Incoming<PayAnswered>,
+        turn: &mut Turn<'_, Self::Emits>,
+    ) -> Result<(), HandlerError> {
+        let booking = answer.origin().key.to_string();
+        let settle = Settle { booking: booking.clone(), receipt: answer.receipt.clone() };
+        let Ok(()) = turn.execute(&*booking, settle).await?;
+        Ok(())
+    }
+}
+
+/// What the outside does at its next calls; then it obliges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// Does it, and says so.
+    Oblige,
+    /// Does it, and the answer is lost.
+    LoseAnswer,
+    /// Does nothing, and says so.
+    Refuse,
+}
+
+/// The world outside: remembers what it did under each key, and how it was asked.
+#[derive(Clone, Debug, Default)]
+pub struct Outside(Arc<Mutex<Memory>>);
+
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub moods: Vec<Mood>,
+    pub done: Vec<String>,
+    pub performed: Vec<String>,
+    pub asked: Vec<String>,
+}
+
+impl Outside {
+    pub fn with<T>(&self, look: impl FnOnce(&mut Memory) -> T) -> T {
+        look(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Performer<Pay> for Outside {
+    fn policy(&self) -> EffectPolicy {
+        let ms = Duration::from_millis;
+        EffectPolicy::default().schedule(Schedule::Steps(vec![ms(1), ms(1), ms(1)]))
+    }
+
+    async fn perform(&self, _: &Pay, call: &Call) -> Result<PayAnswered, EffectError> {
+        let key = call.key.to_string();
+        self.with(|outside| {
+            outside.performed.push(key.clone());
+            let mood =
+                if outside.moods.is_empty() { Mood::Oblige } else { outside.moods.remove(0) };
+            if mood == Mood::Refuse {
+                return Err(EffectError::not_sent("not now"));
+            }
+            if !outside.done.contains(&key) {
+                outside.done.push(key.clone());
+            }
+            match mood {
+                Mood::LoseAnswer => Err(EffectError::unknown("the line went dead")),
+                _ => Ok(PayAnswered { receipt: key }),
+            }
+        })
+    }
+
+    async fn ask(&self, _: &Pay, call: &Call) -> Result<Asked<PayAnswered>, EffectError> {
+        let key = call.key.to_string();
+        Ok(self.with(|outside| {
+            outside.asked.push(key.clone());
+            if outside.done.contains(&key) {
+                Asked::Done(PayAnswered { receipt: key })
+            } else {
+                Asked::NotDone
+            }
+        }))
+    }
+
+    fn give_up(&self, _: &Pay, _: &GivenUp) -> Option<PayAnswered> {
+        None
+    }
+}
+
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits for a condition.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let started = Instant::now();
+    while !condition().await {
+        assert!(started.elapsed() < DEADLINE, "{what} did not come");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// The service between a store and a log.
+#[derive(Debug)]
+pub struct World {
+    pub store: MemoryStore,
+    pub log: MemoryLog,
+    pub outside: Outside,
+    pub config: Config,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let mut config = Config::new("t");
+        config.lanes = 2;
+        config.limits.agenda_poll_every = Duration::from_millis(2);
+        config.limits.relay_poll_every = Duration::from_millis(2);
+        config.retry.delay_first = Duration::from_millis(1);
+        config.instance = Some("one".to_owned());
+        Self {
+            store: MemoryStore::default(),
+            log: MemoryLog::default(),
+            outside: Outside::default(),
+            config,
+        }
+    }
+
+    pub async fn start(&self) -> Running<Bookings> {
+        self.start_on(Arc::new(self.store.clone())).await
+    }
+
+    pub async fn start_on(&self, store: Arc<dyn EventStore>) -> Running<Bookings> {
+        Engine::new(Bookings, store, Arc::new(self.log.clone()), self.config.clone())
+            .performer::<Pay>(self.outside.clone())
+            .start()
+            .await
+            .expect("the engine starts")
+    }
+}

@@ -1,0 +1,54 @@
+//! P14: effects are at least once, under a stable key; what nobody knows is asked for.
+
+use quadrille::store::{AgendaQuery, AgendaState, EventStore};
+
+use crate::booking::*;
+
+async fn book(world: &World) -> quadrille::engine::Client<Bookings> {
+    let running = world.start().await;
+    let client = running.client();
+    let booking = "b-1".to_owned();
+    let _ = client.execute("b-1", Book { booking, within: None, pay: true }).await.unwrap();
+    // The engine goes on without its handle.
+    std::mem::forget(running);
+    client
+}
+
+#[tokio::test]
+async fn p14_the_outcome_comes_back_as_an_event() {
+    let world = World::new();
+    let client = book(&world).await;
+    until("the payment", || async {
+        client.load::<Booking>("b-1").await.unwrap().is_some_and(|b| b.paid.is_some())
+    })
+    .await;
+    assert_eq!(world.outside.with(|o| (o.performed.len(), o.asked.len())), (1, 0));
+}
+
+#[tokio::test]
+async fn p14_a_lost_answer_is_asked_for_and_not_sent_again() {
+    let world = World::new();
+    world.outside.with(|o| o.moods = vec![Mood::LoseAnswer]);
+    let client = book(&world).await;
+    until("the payment", || async {
+        client.load::<Booking>("b-1").await.unwrap().is_some_and(|b| b.paid.is_some())
+    })
+    .await;
+    let (performed, asked) = world.outside.with(|o| (o.performed.clone(), o.asked.clone()));
+    assert_eq!((performed.len(), asked.len()), (1, 1));
+    assert_eq!(performed, asked, "the key stays the same");
+}
+
+#[tokio::test]
+async fn p14_what_is_surely_not_done_is_sent_again_without_asking_until_a_person_decides() {
+    let world = World::new();
+    world.outside.with(|o| o.moods = vec![Mood::Refuse; 100]);
+    let client = book(&world).await;
+    let dead = AgendaQuery { state: Some(AgendaState::Dead), saga: None, limit: 10 };
+    until("the give-up", || async { !world.store.agenda(&dead).await.unwrap().is_empty() }).await;
+    let items = world.store.agenda(&dead).await.unwrap();
+    assert_eq!((items[0].attempts, items[0].begun), (4, false));
+    assert!(items[0].reason.contains("nothing was done"), "{}", items[0].reason);
+    assert_eq!(world.outside.with(|o| (o.performed.len(), o.asked.len())), (4, 0));
+    assert_eq!(client.counters().effect_tries_failed, 4);
+}
