@@ -12,11 +12,12 @@ use crate::{
     barrier::{self, Participation},
     engine::client::Receipt,
     error::HandlerError,
-    id::{EventId, SagaId, StreamId},
+    id::{SagaId, StreamId},
     log::partition::lane_of,
     runtime::Timestamp,
     service::Service,
     store::{NewEvent, Route},
+    telemetry::{Decided, Pending, Tracer},
     turn::{InTurn, TurnCell},
 };
 
@@ -25,6 +26,7 @@ struct Stamp {
     saga: SagaId,
     causation: String,
     time: Timestamp,
+    /// What the events carry on. `None` when nothing that was traced has led here.
     trace: Option<Arc<str>>,
 }
 
@@ -48,26 +50,29 @@ impl<S: Service> Decider<S> {
         match &self.open.tasks[index].subject {
             Subject::Message { message, via, .. } => {
                 let (message, via) = (message.clone(), *via);
-                match result {
+                let hop = self.status.tracer.message(&message, via.attempts());
+                let result = match result {
                     Ok(()) => {
-                        let trace = message.trace.clone();
                         let stamp = Stamp {
                             saga: message.saga,
                             causation: message.id.to_string(),
                             time: now,
-                            trace,
+                            trace: Some(hop.carried.clone()),
                         };
-                        if let Err(error) = self.contribute(streams, drafts, &stamp) {
-                            self.fail_message(&message, via, &error);
-                        } else {
-                            self.message_applied(&message, via);
-                        }
+                        self.contribute(streams, drafts, &stamp)
                     }
                     Err(error) => {
                         self.note_reads(&streams);
-                        self.fail_message(&message, via, &error);
+                        Err(error)
                     }
+                };
+                match &result {
+                    Ok(()) => self.message_applied(&message, via),
+                    Err(error) => self.fail_message(&message, via, error),
                 }
+                self.tell(|tracer, end| {
+                    tracer.processed(hop, &message, (now, end), result.as_ref().err())
+                });
             }
             Subject::Command { work } => {
                 let work = *work;
@@ -76,6 +81,14 @@ impl<S: Service> Decider<S> {
             Subject::Unreadable { .. } | Subject::Stuck { .. } | Subject::RetryEnd { .. } => {}
         }
         true
+    }
+
+    /// Keeps a span until the batch is committed.
+    fn tell(&mut self, span: impl FnOnce(&Tracer, Timestamp) -> Option<Pending>) {
+        let tracer = &self.status.tracer;
+        if tracer.is_on() {
+            self.open.spans.extend(span(tracer, self.runtime.clock.now()));
+        }
     }
 
     fn is_current(&mut self, streams: &[InTurn]) -> bool {
@@ -99,7 +112,8 @@ impl<S: Service> Decider<S> {
         cell: &TurnCell,
     ) {
         let Work::Command(job) = &self.open.works[work] else { return };
-        let (stream, cause) = (job.stream().clone(), job.cause());
+        let (stream, cause, command) = (job.stream().clone(), job.cause(), job.name());
+        let request = job.request().cloned();
         if let Err(error) = result {
             self.note_reads(&streams);
             self.open.failed_jobs.insert(work, error);
@@ -107,13 +121,18 @@ impl<S: Service> Decider<S> {
         }
         // Later commands on a stream belong to the saga that its first event belongs to.
         let own = streams.iter().find(|s| s.stream == stream);
-        let saga = own.and_then(|s| s.first_saga).unwrap_or_else(|| cell.lock().context.saga);
+        let fresh = cell.lock().context.saga;
+        let saga = own.and_then(|s| s.first_saga).unwrap_or(fresh);
         let read = own.map_or(0, |s| s.read);
         let version = read + drafts.iter().filter(|d| d.stream == stream).count() as u64;
         let causation =
             cause.map_or_else(|| format!("command:{}", self.runtime.new_uuid()), |c| c.to_string());
-        let stamp = Stamp { saga, causation, time: now, trace: None };
-        match self.contribute(streams, drafts, &stamp) {
+        let hop = self.status.tracer.command(request.as_ref(), fresh, saga);
+        let stamp = Stamp { saga, causation, time: now, trace: Some(hop.carried.clone()) };
+        let result = self.contribute(streams, drafts, &stamp);
+        let decided = Decided { command, stream: &stream, saga };
+        self.tell(|tracer, end| tracer.decided(hop, &decided, (now, end), result.as_ref().err()));
+        match result {
             Ok(()) => {
                 self.open.receipts.insert(work, Receipt { saga, version });
             }
@@ -197,7 +216,7 @@ impl<S: Service> Decider<S> {
             saga: stamp.saga,
             causation: stamp.causation.clone(),
             time: stamp.time,
-            trace: Some(trace_parent(stamp, id)),
+            trace: Some(stamp.trace.clone().unwrap_or_else(|| Tracer::unprompted(stamp.saga, id))),
             route,
         }
     }
@@ -220,20 +239,4 @@ fn participation_after(
         })?;
     }
     Ok(after)
-}
-
-/// The creation context of an event: the trace of what caused it, or one named after its saga; the span
-/// named after the event. So a saga is one trace also where nobody traces.
-fn trace_parent(stamp: &Stamp, id: EventId) -> Arc<str> {
-    let (_, span) = id.0.as_u64_pair();
-    let from_cause = stamp.trace.as_deref().and_then(|parent| {
-        let mut parts = parent.split('-');
-        let (version, trace, _, flags) =
-            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        (version == "00" && trace.len() == 32).then_some((trace, flags))
-    });
-    match from_cause {
-        Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}").into(),
-        None => format!("00-{}-{span:016x}-01", stamp.saga.0.simple()).into(),
-    }
 }
