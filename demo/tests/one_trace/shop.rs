@@ -86,7 +86,16 @@ impl Shop {
             ("shipping", shipping::router(shipping.client())),
         ];
         let Opening { folder, stores, spans, .. } = opening;
-        let shop = Self { order, payment, inventory, shipping, routers, stores, spans, _folder: Folder(folder) };
+        let shop = Self {
+            order,
+            payment,
+            inventory,
+            shipping,
+            routers,
+            stores,
+            spans,
+            _folder: Folder(folder),
+        };
         for (service, _) in &shop.routers {
             shop.wait(service, "/readyz", |body| body["ready"] == true).await;
         }
@@ -144,7 +153,8 @@ impl Shop {
             .method(method)
             .uri(path)
             .header(header::CONTENT_TYPE, "application/json");
-        let request = headers.iter().fold(request, |request, (name, is)| request.header(*name, *is));
+        let request =
+            headers.iter().fold(request, |request, (name, is)| request.header(*name, *is));
         let request = request.body(Body::from(body.to_string())).unwrap();
         let (status, bytes) = self.ask(service, request).await;
         (status, serde_json::from_slice(&bytes).unwrap_or_default())

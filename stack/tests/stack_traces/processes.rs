@@ -57,8 +57,7 @@ impl Shop {
         let namespace = format!("traces_{}", std::process::id());
         let (kafka, postgres) =
             (variable("QUADRILLE_TEST_KAFKA")?, variable("QUADRILLE_TEST_POSTGRES")?);
-        let mut shop =
-            Self { namespace, endpoint, kafka, postgres, instances: BTreeMap::new() };
+        let mut shop = Self { namespace, endpoint, kafka, postgres, instances: BTreeMap::new() };
         for service in SERVICES {
             shop.administer(&format!("CREATE DATABASE {}_{service}", shop.namespace)).await?;
             shop.start(service)?;
@@ -143,9 +142,10 @@ impl Shop {
         let deadline = Instant::now() + LIMIT;
         loop {
             let answer = self.send(service, "GET", path, "", None).await;
-            if answer.as_ref().is_ok_and(|(_, body)| {
-                serde_json::from_str(body).is_ok_and(|body| good(&body))
-            }) {
+            if answer
+                .as_ref()
+                .is_ok_and(|(_, body)| serde_json::from_str(body).is_ok_and(|body| good(&body)))
+            {
                 return Ok(());
             }
             if Instant::now() >= deadline {

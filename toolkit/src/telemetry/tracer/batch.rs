@@ -73,7 +73,7 @@ impl Tracer {
         Some(span)
     }
 
-    /// Records have come: a `poll` span for each topic, from `start` until now.
+    /// Records have come: a `poll` span for each topic.
     pub(crate) fn polled(&self, records: &[LogRecord], clock: &dyn Clock) {
         if self.traces.sink().is_none() {
             return;
@@ -105,13 +105,11 @@ impl Tracer {
         clock: &dyn Clock,
     ) -> Option<Span> {
         self.traces.sink()?;
-        let part =
-            |record: &'_ NewRecord| creation(&record.headers).map(|context| (context, record.lane));
         let parts: Vec<Part<'_>> = round
             .iter()
             .filter_map(|record| {
-                let (context, lane) = part(record)?;
-                Some(Part { context, lane, offset: None, headers: &record.headers })
+                let (lane, headers) = (record.lane, &*record.headers);
+                creation(headers).map(|context| Part { context, lane, offset: None, headers })
             })
             .collect();
         let mut span = self.of_parts(&SEND, &self.topic, &parts, clock.now())?;
