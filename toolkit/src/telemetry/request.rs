@@ -28,6 +28,7 @@ impl Caller {
         }
     }
 
+    #[cfg(feature = "http")]
     pub(crate) fn is_silent(&self) -> bool {
         *self == Self::default()
     }
@@ -69,7 +70,7 @@ pub(crate) async fn serving<F: Future>(request: Arc<Request>, future: F) -> F::O
     REQUEST.scope(request, future).await
 }
 
-/// Runs a future whose commands continue the caller's trace. [`http::interface`](crate::http) does so by
+/// Runs a future whose commands continue the caller's trace. The interface of feature `http` does so by
 /// itself; this is for other ways in.
 pub async fn continuing<F: Future>(caller: Caller, future: F) -> F::Output {
     serving(Arc::new(Request::new(caller, None)), future).await
