@@ -25,7 +25,7 @@ use super::{Sampler, Span, SpanContext, SpanSink, TraceId};
 /// Takes the engine's spans, and sends them from a task of its own.
 #[derive(Debug)]
 pub struct OtlpTraces {
-    queue: mpsc::Sender<Box<Span>>,
+    queue: mpsc::Sender<Span>,
     flushes: mpsc::Sender<oneshot::Sender<()>>,
     sampler: Sampler,
     dropped: Arc<AtomicU64>,
@@ -75,7 +75,7 @@ impl SpanSink for OtlpTraces {
     }
 
     fn export(&self, span: Span) {
-        if self.queue.try_send(Box::new(span)).is_err() {
+        if self.queue.try_send(span).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -20,7 +20,7 @@ use crate::telemetry::Span;
 
 pub(super) struct Sending {
     pub(super) exporter: SpanExporter,
-    pub(super) waiting: mpsc::Receiver<Box<Span>>,
+    pub(super) waiting: mpsc::Receiver<Span>,
     pub(super) asked: mpsc::Receiver<oneshot::Sender<()>>,
     pub(super) dropped: Arc<AtomicU64>,
     /// How long a span waits for others at most.
@@ -62,7 +62,7 @@ impl Sending {
     }
 
     /// Sends what was there when it was asked for.
-    async fn flush(&mut self, batch: &mut Vec<Box<Span>>) {
+    async fn flush(&mut self, batch: &mut Vec<Span>) {
         let mut left = self.waiting.len();
         while left > 0 {
             let Ok(span) = self.waiting.try_recv() else { break };
@@ -75,11 +75,11 @@ impl Sending {
         self.send(batch).await;
     }
 
-    async fn send(&mut self, batch: &mut Vec<Box<Span>>) {
+    async fn send(&mut self, batch: &mut Vec<Span>) {
         if batch.is_empty() {
             return;
         }
-        let spans = batch.drain(..).map(|span| span_data(*span)).collect::<Vec<_>>();
+        let spans = batch.drain(..).map(span_data).collect::<Vec<_>>();
         let count = spans.len();
         let error = self.exporter.export(spans).await.err();
         match &error {

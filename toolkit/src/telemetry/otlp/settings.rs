@@ -133,7 +133,7 @@ impl Read<'_> {
                 "{name} = {seen:?}: TLS to a collector is not built in; send to one near by with http://, \
                  and let it send on"
             ));
-        } else if !said.strip_prefix("http://").is_some_and(|rest| !rest.is_empty()) {
+        } else if said.strip_prefix("http://").is_none_or(str::is_empty) {
             self.errors.push(format!("{name} = {seen:?}: is no URL; write http://host:4318"));
         }
         Some(endpoint)
