@@ -13,7 +13,7 @@ mod lanes;
 mod limits;
 mod relay;
 mod signal;
-mod status;
+pub(crate) mod status;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -37,6 +37,7 @@ use crate::{
     runtime::Runtime,
     service::Service,
     store::{EventStore, Registration, StartAt, StoreError},
+    telemetry::{Parentage, Tracer, Traces},
 };
 
 /// How a service is set up.
@@ -61,6 +62,10 @@ pub struct Config {
     pub limits: Limits,
     /// How failed messages are tried again.
     pub retry: RetryPolicy,
+    /// Where spans go.
+    pub traces: Traces,
+    /// What an event's creation context is to the span that processes it.
+    pub parentage: Parentage,
 }
 
 impl Config {
@@ -76,6 +81,8 @@ impl Config {
             instance: None,
             limits: Limits::default(),
             retry: RetryPolicy::default(),
+            traces: Traces::off(),
+            parentage: Parentage::default(),
         }
     }
 
@@ -161,7 +168,7 @@ impl<S: Service> Engine<S> {
         self.log.ensure_topic(&TopicSpec { name: topic.clone(), lanes, record_bytes_max }).await?;
         let shards = self.fence_old_shards(registered.shards, &topic).await?;
 
-        let status = Arc::new(Status::new(shards));
+        let status = Arc::new(Status::new(shards, self.tracer(&topic)));
         let (jobs_in, jobs) = mpsc::channel(self.config.limits.commands_queued_max.max(1));
         let (stop, shutdown) = watch::channel(false);
         let (flush_now, flush) = watch::channel(false);
@@ -235,6 +242,20 @@ impl<S: Service> Engine<S> {
         Ok(())
     }
 
+    fn tracer(&self, topic: &Arc<str>) -> Tracer {
+        Tracer {
+            traces: self.config.traces.clone(),
+            parentage: self.config.parentage,
+            service: S::NAME,
+            group: self.group().into(),
+            topic: topic.clone(),
+        }
+    }
+
+    fn group(&self) -> String {
+        format!("{}.{}", self.config.namespace, S::NAME)
+    }
+
     fn transactional_id(&self, shard: u32) -> String {
         format!("{}.{}.relay.{shard}", self.config.namespace, S::NAME)
     }
@@ -281,6 +302,7 @@ impl<S: Service> Engine<S> {
         shutdown: watch::Receiver<bool>,
         sources: Vec<String>,
     ) -> Intake<S> {
+        let group = self.group();
         let dispatch = Arc::new(Dispatch::<S>::new());
         let consumes = dispatch.consumed().map(str::to_owned).collect();
         let decider = Decider::new(Parts {
@@ -297,7 +319,7 @@ impl<S: Service> Engine<S> {
             store: self.store,
             log: self.log,
             runtime: self.runtime,
-            group: format!("{}.{}", self.config.namespace, S::NAME),
+            group,
             topics: sources.iter().map(|source| self.config.topic_of(source).into()).collect(),
             limits: self.config.limits,
             status,

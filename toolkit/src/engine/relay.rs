@@ -165,9 +165,13 @@ impl Relay {
 
     /// One tenure: lease, epoch, comparison, and then rounds until something ends it.
     async fn tenure(&mut self, backoff: &mut Backoff) -> End {
-        match self.serve(backoff).await {
+        let end = match self.serve(backoff).await {
             Ok(end) | Err(end) => end,
+        };
+        if matches!(end, End::LostLease | End::Flushed) {
+            self.status.gauges.relay(self.shard, None);
         }
+        end
     }
 
     async fn serve(&mut self, backoff: &mut Backoff) -> Result<End, End> {
@@ -192,6 +196,7 @@ impl Relay {
                 rounds.offer(&events);
             }
             rounds.refill(&*self.store, self.limits.relay_records_max).await?;
+            self.status.gauges.relay(self.shard, Some(rounds.lag()));
             let round = rounds.take(&self.identity, self.limits.relay_records_max);
             if round.is_empty() {
                 backoff.reset();
@@ -221,8 +226,14 @@ impl Relay {
         round: Vec<crate::log::NewRecord>,
     ) -> Result<Box<dyn Publisher>, End> {
         let count = round.len();
-        match publisher.publish(round).await {
+        let (tracer, clock) = (&self.status.tracer, &*self.runtime.clock);
+        let began = clock.now();
+        let span = tracer.sending(&round, &self.transactional_id, clock);
+        let published = publisher.publish(round).await;
+        tracer.sent(span, published.as_ref().err().map(|doubt| &*doubt.reason), clock);
+        match published {
             Ok(publisher) => {
+                self.status.gauges.round.observe_time(clock.now().since(began));
                 add(&self.status.counters.relay_rounds, 1);
                 add(&self.status.counters.events_published, count);
                 Ok(publisher)

@@ -16,8 +16,11 @@ pub(super) fn text(service: &str) -> String {
         describe(&mut text, variable);
     }
     text.push_str(
-        "\nSIGTERM or SIGINT drains and ends with 0; a second one ends at once, which is always safe.\n\
-         /livez answers from the beginning; /readyz says whether, and if not why.\n",
+        "\nSpans go where OpenTelemetry's own variables say: OTEL_EXPORTER_OTLP_ENDPOINT, as in\n\
+         http://localhost:4318 (http/protobuf), and OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES and so on.\n\
+         \nSIGTERM or SIGINT drains and ends with 0; a second one ends at once, which is always safe.\n\
+         /livez answers from the beginning; /readyz says whether, and if not why; /metrics\n\
+         counts, for Prometheus.\n",
     );
     text
 }

@@ -10,6 +10,7 @@ use crate::{
         record::{ServiceIdentity, encode},
     },
     store::{EventStore, RecordedEvent, StoreError},
+    telemetry::metrics::Lag,
 };
 
 struct LaneQueue {
@@ -111,6 +112,16 @@ impl Rounds {
     pub(super) fn published(&mut self) {
         for lane in self.lanes.values_mut() {
             lane.published = lane.taken;
+        }
+    }
+
+    /// How far the log is behind. To be asked between rounds, when nothing is taken but not published.
+    pub(super) fn lag(&self) -> Lag {
+        let lanes = self.lanes.values();
+        let behind = |lane: &LaneQueue| lane.known_head.saturating_sub(lane.published);
+        Lag {
+            events: lanes.clone().map(behind).sum(),
+            oldest: lanes.filter_map(|lane| lane.queue.front()).map(|event| event.time).min(),
         }
     }
 
