@@ -4,6 +4,8 @@
 //! address, to which a client would go next; the proxy puts its port in place of the broker's.
 
 mod connection;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 use std::{

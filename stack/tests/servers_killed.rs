@@ -6,56 +6,94 @@ use demo::script::Script;
 use stack::{
     driver::Driver,
     processes::Stack,
+    proxy::{Proxy, wire},
     quiet,
     servers::{OwnServers, Server},
     story::{self, alone, check},
+    topics, wait,
 };
 
-/// Orders of each story.
+/// Orders of each story: those that are placed before the fault, …
+const BEFORE: u64 = 60;
+/// … those on the way when the server is killed, …
+const FLOWING: u64 = 180;
+/// … those that are placed while it is away, …
+const AWAY: u64 = 240;
+/// … and those when it is back.
 const ORDERS: u64 = 300;
-/// Orders that must have been placed before a fault comes, …
-const PLACED_BEFORE_FAULT: u64 = 60;
-/// … and those that are placed while a server is away, or as soon as it is back.
-const PLACED_WITH_FAULT: u64 = 200;
 
-async fn begin(servers: &OwnServers, seed: u64) -> Result<(Stack, Driver)> {
-    let mut stack = Stack::prepare(servers.place(env!("CARGO_BIN_EXE_stack-service"))?).await?;
-    let script = Script { seed, sagas: ORDERS, skus: 12 };
-    let driver = story::begin(&mut stack, script, 1).await?;
-    Ok((stack, driver))
+const PROGRAM: &str = env!("CARGO_BIN_EXE_stack-service");
+
+async fn begin(stack: &mut Stack, seed: u64) -> Result<Driver> {
+    story::begin(stack, Script { seed, sagas: ORDERS, skus: 12 }, 1).await
 }
 
-/// Kills a server in the middle of a story; it comes back, and the story goes on to its end.
-async fn kill_in_the_middle(name: &str, server: Server, seed: u64) -> Result<()> {
-    let _alone = alone().await;
-    let mut servers = OwnServers::start(name).await?;
-    let (stack, driver) = begin(&servers, seed).await?;
-    driver.place_some(0..PLACED_BEFORE_FAULT).await?;
-    let order = stack.url("order");
-    let placing = driver.place_some(PLACED_BEFORE_FAULT..PLACED_WITH_FAULT);
-    let fault = async {
-        quiet::until_placed(&stack.databases(), i64::try_from(PLACED_BEFORE_FAULT + 10)?).await?;
-        let ended = quiet::ended(&order).await?;
-        ensure!(ended < i64::try_from(PLACED_BEFORE_FAULT)?, "nothing was under way: {ended}");
-        let killed = servers.kill(server)?;
-        let has_children = server == Server::Postgres;
-        ensure!((killed.children > 0) == has_children, "{killed:?}");
-        servers.until_back(&killed).await
-    };
-    tokio::try_join!(placing, fault)?;
-    driver.place_some(PLACED_WITH_FAULT..ORDERS).await?;
-    check(&stack, &driver).await?;
+/// Kills a server now, places orders while it is away, and waits until it is back.
+async fn kill_and_come_back(
+    servers: &mut OwnServers,
+    server: Server,
+    stack: &Stack,
+    driver: &Driver,
+) -> Result<()> {
+    let ended = quiet::ended(&stack.url("order")).await?;
+    ensure!(ended < i64::try_from(FLOWING)?, "nothing was under way");
+    let killed = servers.kill(server)?;
+    let has_children = server == Server::Postgres;
+    ensure!((killed.children > 0) == has_children, "{killed:?}");
+    tokio::try_join!(driver.place_some(FLOWING..AWAY), servers.until_back(&killed))?;
+    Ok(())
+}
+
+/// The rest of a story, and its end.
+async fn finish(servers: OwnServers, stack: Stack, driver: &Driver) -> Result<()> {
+    driver.place_some(AWAY..ORDERS).await?;
+    check(&stack, driver).await?;
     stack.until_ready().await?;
     stack.remove().await?;
     servers.end().await
 }
 
 #[tokio::test]
-async fn the_broker_is_killed_and_comes_back() -> Result<()> {
-    kill_in_the_middle("broker-killed", Server::Kafka, 21).await
+async fn the_broker_is_killed_with_a_transaction_open_and_comes_back() -> Result<()> {
+    let _alone = alone().await;
+    let mut servers = OwnServers::start("broker-killed").await?;
+    let mut stack = Stack::prepare(servers.place(PROGRAM)?).await?;
+    let proxy = Proxy::before(&stack.kafka).await?;
+    stack.reach_kafka_by("inventory", &proxy.address);
+    let driver = begin(&mut stack, 21).await?;
+    driver.place_some(0..BEFORE).await?;
+    let fault = async {
+        proxy.hold(&[wire::END_TXN]);
+        wait::until("a commit to be held", wait::LIMIT, async || Ok(proxy.held() > 0)).await?;
+        let open = topics::open_transactions(&stack).await?;
+        let topic = stack.topic("inventory");
+        ensure!(open.iter().any(|it| it.topic == topic), "no transaction is open: {open:?}");
+        let there_and_back = kill_and_come_back(&mut servers, Server::Kafka, &stack, &driver);
+        let lost = async {
+            // The dead broker never hears of the commit, nor does its successor.
+            wait::until("the end of connections", wait::LIMIT, async || Ok(proxy.held() == 0))
+                .await?;
+            proxy.release();
+            anyhow::Ok(())
+        };
+        tokio::try_join!(there_and_back, lost)?;
+        anyhow::Ok(())
+    };
+    tokio::try_join!(driver.place_some(BEFORE..FLOWING), fault)?;
+    finish(servers, stack, &driver).await
 }
 
 #[tokio::test]
 async fn postgres_is_killed_and_comes_back() -> Result<()> {
-    kill_in_the_middle("postgres-killed", Server::Postgres, 22).await
+    let _alone = alone().await;
+    let mut servers = OwnServers::start("postgres-killed").await?;
+    let mut stack = Stack::prepare(servers.place(PROGRAM)?).await?;
+    let driver = begin(&mut stack, 22).await?;
+    driver.place_some(0..BEFORE).await?;
+    let fault = async {
+        quiet::until_placed(&stack.databases(), i64::try_from(BEFORE + 10)?).await?;
+        kill_and_come_back(&mut servers, Server::Postgres, &stack, &driver).await
+    };
+    tokio::try_join!(driver.place_some(BEFORE..FLOWING), fault)?;
+    finish(servers, stack, &driver).await
 }
