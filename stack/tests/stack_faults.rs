@@ -91,9 +91,33 @@ async fn a_relay_killed_in_mid_transaction_leaves_nothing_behind() -> Result<()>
     proxy.release();
     driver.place_some(WITH..ORDERS).await?;
     check(&stack, &driver).await?;
-    let committed = topics::read_all(&stack, "payment").await?.len();
-    let all = topics::read_uncommitted(&stack, "payment").await?.len();
+    ensure_aborted(&stack, "payment").await?;
+    stack.remove().await
+}
+
+/// The fault has really hit: there are records that were never committed.
+async fn ensure_aborted(stack: &Stack, service: &str) -> Result<()> {
+    let committed = topics::read_all(stack, service).await?.len();
+    let all = topics::read_uncommitted(stack, service).await?.len();
     ensure!(all > committed, "no record was aborted: {all} in the log, {committed} committed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_commit_held_past_its_time_is_void_and_its_events_are_published_again() -> Result<()> {
+    let _alone = alone().await;
+    let (stack, driver, proxy) = begin(35, 1, "order").await?;
+    driver.place_some(0..BEFORE).await?;
+    proxy.hold(&[wire::END_TXN]);
+    driver.place_some(BEFORE..WITH).await?;
+    until_held(&proxy).await?;
+    ensure!(!topics::open_transactions(&stack).await?.is_empty(), "no transaction is open");
+    // The broker does not wait for ever: it aborts. The process lives, and hears nothing of it.
+    quiet::until_no_transaction_is_open(&stack).await?;
+    proxy.release();
+    driver.place_some(WITH..ORDERS).await?;
+    check(&stack, &driver).await?;
+    ensure_aborted(&stack, "order").await?;
     stack.remove().await
 }
 
