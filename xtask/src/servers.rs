@@ -94,33 +94,38 @@ impl Server {
         self.process.as_mut().map_or(Ok(()), Process::check_alive)
     }
 
-    /// Starts it again if it was ours and has ended: on its data and at its address. True when it was, and
-    /// answers now. A container takes its data with it, so its end stays an error.
-    fn bring_back(&mut self) -> Result<bool> {
+    /// Starts it again if it was ours and has ended: on its data and at its address. True when it was. A
+    /// container takes its data with it, so its end stays an error.
+    fn start_again(&mut self) -> Result<bool> {
         let Some(process) = &mut self.process else { return Ok(false) };
         if process.try_wait()?.is_none() {
             return Ok(false);
         }
         if self.container.is_some() {
-            return process.check_alive().map(|()| false);
+            process.check_alive()?;
         }
         eprintln!("xtask: {} has died{}", self.kind.name(), process.tail());
-        let mut started = None;
-        let start = || {
+        *process = process.launch().clone().spawn()?;
+        Ok(true)
+    }
+
+    /// Waits until it answers; one that does not stay up is started again and again.
+    fn wait_until_back(&mut self) -> Result<()> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let mut started = Instant::now();
+        let keep_up = || {
             // PostgreSQL refuses to start while a child of its predecessor lives.
-            let due = started.is_none_or(|at: Instant| at.elapsed() >= RETURN_PAUSE);
-            if due && process.try_wait()?.is_some() {
-                started = Some(Instant::now());
+            if started.elapsed() >= RETURN_PAUSE && process.try_wait()?.is_some() {
+                started = Instant::now();
                 *process = process.launch().clone().spawn()?;
             }
             Ok(())
         };
-        interrupt::wait_for(RETURN_LIMIT, start, || {
-            probe_at(self.kind, &self.address, Duration::ZERO)
-        })
-        .with_context(|| format!("{} does not come back", self.kind.name()))?;
+        let probe = || probe_at(self.kind, &self.address, Duration::ZERO);
+        interrupt::wait_for(RETURN_LIMIT, keep_up, probe)
+            .with_context(|| format!("{} does not come back", self.kind.name()))?;
         eprintln!("xtask: {} is back", self.kind.name());
-        Ok(true)
+        Ok(())
     }
 
     /// `KEY=value` lines: its address, and its process where that is ours.
@@ -192,13 +197,18 @@ impl Servers {
         self.running.iter_mut().try_for_each(Server::check_alive)
     }
 
-    /// Brings back those that have died; the lines of those that were.
+    /// Brings back those that have died, all at the same time; the lines of those that were.
     pub(crate) fn bring_back(&mut self) -> Result<Vec<String>> {
-        let mut lines = vec![];
+        let mut started = vec![];
         for server in &mut self.running {
-            if server.bring_back()? {
-                lines.extend(server.lines());
+            if server.start_again()? {
+                started.push(server);
             }
+        }
+        let mut lines = vec![];
+        for server in started {
+            server.wait_until_back()?;
+            lines.extend(server.lines());
         }
         Ok(lines)
     }
