@@ -72,7 +72,7 @@ pub(crate) struct TestArgs {
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
     /// Start the servers without the four services
-    #[arg(long, conflicts_with_all = ["instances", "release", "restart"])]
+    #[arg(long, conflicts_with_all = ["instances", "release"])]
     pub(crate) only_servers: bool,
     /// How many processes of each service
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=20))]
@@ -80,7 +80,7 @@ pub(crate) struct UpArgs {
     /// Build the services optimised: slower to build, several times faster to run
     #[arg(long)]
     pub(crate) release: bool,
-    /// Start a service again when it dies, instead of only saying so
+    /// Start again what dies: a server on its data at its address, a service at its address
     #[arg(long)]
     pub(crate) restart: bool,
     /// Keep data and output in DIR instead of a temporary folder (own local servers, then)

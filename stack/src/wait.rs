@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 /// For what takes seconds on a busy machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Asks until the answer is yes.
-pub(crate) async fn until(
+///
+/// # Errors
+/// When it is not within `limit`, and what the probe fails with.
+pub async fn until(
     what: &str,
     limit: Duration,
     mut probe: impl AsyncFnMut() -> Result<bool>,

@@ -11,22 +11,31 @@ use quadrille::{
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use crate::processes::Stack;
-
 /// A row of `events`, for a public event.
 #[derive(Debug)]
-pub(crate) struct Stored {
-    pub(crate) lane: i32,
-    pub(crate) lane_seq: i64,
-    pub(crate) id: Uuid,
-    pub(crate) saga: Uuid,
-    pub(crate) stream: String,
-    pub(crate) version: i64,
-    pub(crate) event_type: String,
-    pub(crate) causation: String,
-    pub(crate) key: String,
-    pub(crate) time: i64,
-    pub(crate) payload: Vec<u8>,
+pub struct Stored {
+    /// The lane.
+    pub lane: i32,
+    /// Its number there.
+    pub lane_seq: i64,
+    /// Its id.
+    pub id: Uuid,
+    /// The saga that it belongs to.
+    pub saga: Uuid,
+    /// Its stream.
+    pub stream: String,
+    /// Its number there.
+    pub version: i64,
+    /// Its type.
+    pub event_type: String,
+    /// What caused it.
+    pub causation: String,
+    /// The key that it is published under.
+    pub key: String,
+    /// When it was recorded, in microseconds since 1970.
+    pub time: i64,
+    /// What it says.
+    pub payload: Vec<u8>,
 }
 
 impl Stored {
@@ -47,7 +56,8 @@ impl Stored {
     }
 
     /// As the audit takes it.
-    pub(crate) fn recorded(&self) -> RecordedEvent {
+    #[must_use]
+    pub fn recorded(&self) -> RecordedEvent {
         RecordedEvent {
             id: EventId(self.id),
             stream: StreamId::from_stored(&self.stream),
@@ -67,9 +77,12 @@ impl Stored {
     }
 }
 
-/// The public events of a service, by lane and number.
-pub(crate) async fn public_events(stack: &Stack, service: &str) -> Result<Vec<Stored>> {
-    let mut database = PgConnection::connect(&stack.url(service)).await?;
+/// The public events of a database, by lane and number.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn public_events(url: &str) -> Result<Vec<Stored>> {
+    let mut database = PgConnection::connect(url).await?;
     let rows = sqlx::query("SELECT * FROM events WHERE lane IS NOT NULL ORDER BY lane, lane_seq")
         .fetch_all(&mut database)
         .await?;
@@ -83,17 +96,36 @@ async fn scalar(url: &str, query: String) -> Result<i64> {
     Ok(row.try_get(0)?)
 }
 
-pub(crate) async fn count(url: &str, table: &str) -> Result<i64> {
+/// How many rows a table has.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn count(url: &str, table: &str) -> Result<i64> {
     scalar(url, format!("SELECT count(*) FROM {table}")).await
 }
 
-pub(crate) async fn count_types(url: &str, types: &[&str]) -> Result<i64> {
+/// How many events there are of these types.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn count_types(url: &str, types: &[&str]) -> Result<i64> {
     let types = types.join("', '");
     scalar(url, format!("SELECT count(*) FROM events WHERE event_type IN ('{types}')")).await
 }
 
+/// How many public events there are.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn count_public(url: &str) -> Result<i64> {
+    scalar(url, "SELECT count(*) FROM events WHERE lane IS NOT NULL".to_owned()).await
+}
+
 /// The last number given out, by lane.
-pub(crate) async fn heads(url: &str) -> Result<BTreeMap<i32, i64>> {
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn heads(url: &str) -> Result<BTreeMap<i32, i64>> {
     let mut database = PgConnection::connect(url).await?;
     let rows = sqlx::query("SELECT lane, head FROM lanes").fetch_all(&mut database).await?;
     Ok(rows
@@ -103,7 +135,10 @@ pub(crate) async fn heads(url: &str) -> Result<BTreeMap<i32, i64>> {
 }
 
 /// The last number that was applied, by topic and lane.
-pub(crate) async fn positions(url: &str) -> Result<BTreeMap<(String, i32), i64>> {
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn positions(url: &str) -> Result<BTreeMap<(String, i32), i64>> {
     let mut database = PgConnection::connect(url).await?;
     let rows =
         sqlx::query("SELECT topic, lane, last_seq FROM positions").fetch_all(&mut database).await?;
@@ -112,7 +147,10 @@ pub(crate) async fn positions(url: &str) -> Result<BTreeMap<(String, i32), i64>>
 }
 
 /// Who publishes.
-pub(crate) async fn relay_holder(url: &str) -> Result<String> {
+///
+/// # Errors
+/// When nobody does, and what PostgreSQL says.
+pub async fn relay_holder(url: &str) -> Result<String> {
     let mut database = PgConnection::connect(url).await?;
     let row = sqlx::query("SELECT holder FROM leases WHERE expires > now()")
         .fetch_optional(&mut database)

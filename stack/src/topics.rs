@@ -10,14 +10,19 @@ use rdkafka::{
     message::{BorrowedMessage, Headers as _},
 };
 
-use crate::{processes::Stack, tables::Stored};
+use crate::{
+    processes::{SERVICES, Stack},
+    tables::Stored,
+};
 
+const COMMITTED: &str = "read_committed";
+const UNCOMMITTED: &str = "read_uncommitted";
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const READ_LIMIT: Duration = Duration::from_secs(60);
 
 /// A record as it was read.
 #[derive(Debug)]
-pub(crate) struct Published {
+pub struct Published {
     partition: i32,
     key: String,
     value: Vec<u8>,
@@ -26,28 +31,91 @@ pub(crate) struct Published {
 }
 
 /// All committed records of a topic, in the order of each partition.
-pub(crate) async fn read_all(stack: &Stack, service: &str) -> Result<Vec<Published>> {
-    let (kafka, topic) = (stack.kafka.clone(), stack.topic(service));
-    tokio::task::spawn_blocking(move || read_topic(&kafka, &topic)).await?
+///
+/// # Errors
+/// What the broker says, or a record that is not ours.
+pub async fn read_all(stack: &Stack, service: &str) -> Result<Vec<Published>> {
+    read(stack, service, COMMITTED).await
 }
 
-fn read_topic(kafka: &str, topic: &str) -> Result<Vec<Published>> {
-    let consumer: BaseConsumer = ClientConfig::new()
+/// All records of a topic, those of aborted and of open transactions included.
+///
+/// # Errors
+/// As [`read_all`].
+pub async fn read_uncommitted(stack: &Stack, service: &str) -> Result<Vec<Published>> {
+    read(stack, service, UNCOMMITTED).await
+}
+
+async fn read(stack: &Stack, service: &str, isolation: &'static str) -> Result<Vec<Published>> {
+    let (kafka, topic) = (stack.kafka.clone(), stack.topic(service));
+    tokio::task::spawn_blocking(move || read_topic(&kafka, &topic, isolation)).await?
+}
+
+fn consumer(kafka: &str, isolation: &str) -> Result<BaseConsumer> {
+    Ok(ClientConfig::new()
         .set("bootstrap.servers", kafka)
         .set("group.id", "stack.check")
-        .set("isolation.level", "read_committed")
+        .set("isolation.level", isolation)
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
-        .create()?;
+        .create()?)
+}
+
+/// A partition in which a transaction is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenTransaction {
+    /// Where.
+    pub topic: String,
+    /// Where there.
+    pub partition: i32,
+    /// The last stable offset: where it begins.
+    pub from: i64,
+    /// The end of the partition.
+    pub to: i64,
+}
+
+/// Where in the services' topics a transaction is open.
+///
+/// # Errors
+/// What the broker says.
+pub async fn open_transactions(stack: &Stack) -> Result<Vec<OpenTransaction>> {
+    let topics = SERVICES.map(|service| stack.topic(service));
+    let kafka = stack.kafka.clone();
+    tokio::task::spawn_blocking(move || find_open(&kafka, &topics)).await?
+}
+
+fn find_open(kafka: &str, topics: &[String]) -> Result<Vec<OpenTransaction>> {
+    // Under read_committed the end that is told is the last stable offset.
+    let (stable, all) = (consumer(kafka, COMMITTED)?, consumer(kafka, UNCOMMITTED)?);
+    let mut open = vec![];
+    for topic in topics {
+        for partition in partitions(&all, topic)? {
+            let (_, from) = stable.fetch_watermarks(topic, partition, ANSWER_LIMIT)?;
+            let (_, to) = all.fetch_watermarks(topic, partition, ANSWER_LIMIT)?;
+            if from < to {
+                open.push(OpenTransaction { topic: topic.clone(), partition, from, to });
+            }
+        }
+    }
+    Ok(open)
+}
+
+fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Vec<i32>> {
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER_LIMIT)?;
     let partitions = metadata.topics().first().context("no topic")?.partitions();
+    ensure!(!partitions.is_empty(), "{topic} has no partitions");
+    Ok(partitions.iter().map(|partition| partition.id()).collect())
+}
+
+fn read_topic(kafka: &str, topic: &str, isolation: &str) -> Result<Vec<Published>> {
+    let consumer = consumer(kafka, isolation)?;
+    let partitions = partitions(&consumer, topic)?;
     let mut list = TopicPartitionList::new();
-    for partition in partitions {
-        list.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
+    for partition in &partitions {
+        list.add_partition_offset(topic, *partition, Offset::Beginning)?;
     }
     consumer.assign(&list)?;
     let mut open = partitions.len();
-    ensure!(open > 0, "{topic} has no partitions");
     let mut found = vec![];
     let deadline = std::time::Instant::now() + READ_LIMIT;
     while open > 0 {
@@ -84,7 +152,10 @@ impl Published {
 }
 
 /// Log = store: the same events, the same bytes, the same order in each lane.
-pub(crate) fn compare(service: &str, stored: &[Stored], published: &[Published]) -> Result<()> {
+///
+/// # Errors
+/// The first difference.
+pub fn compare(service: &str, stored: &[Stored], published: &[Published]) -> Result<()> {
     ensure!(
         stored.len() == published.len(),
         "{service}: {} events in the store, {} in the log",

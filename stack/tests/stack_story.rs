@@ -1,78 +1,31 @@
 //! The four services as processes on real Kafka and PostgreSQL: orders of every kind, with faults. After
 //! each story a plain consumer and plain SQL must agree, event for event, and the laws must hold.
 
-mod driver;
-mod http;
-mod laws;
-mod processes;
-mod quiet;
-mod tables;
-mod topics;
-mod wait;
-
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
-use demo::{audit::End, script::Script};
-use driver::Driver;
+use demo::script::Script;
 use nix::sys::signal::Signal;
-use processes::{SERVICES, Stack};
-use tokio::sync::{Mutex, MutexGuard};
+use stack::{
+    driver::Driver,
+    http,
+    place::Place,
+    processes::{SERVICES, Stack},
+    quiet,
+    story::{self, QUIET_LIMIT, alone, check},
+    tables, wait,
+};
 
 /// Orders of each story.
 const ORDERS: u64 = 300;
 /// Orders that must have been placed before a fault comes.
 const PLACED_BEFORE_FAULT: i64 = 60;
-/// From the last order to the last event, on a busy machine, and with all time-outs of a dead producer.
-const QUIET_LIMIT: Duration = Duration::from_secs(120);
 
-/// One stack at a time: four processes are enough for a small machine.
-async fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::const_new(());
-    ALONE.lock().await
-}
+const PROGRAM: &str = env!("CARGO_BIN_EXE_stack-service");
 
-fn script(seed: u64) -> Script {
-    Script { seed, sagas: ORDERS, skus: 12 }
-}
-
-/// Starts the services, fills accounts and stock.
 async fn begin(seed: u64, instances: u32) -> Result<(Stack, Driver)> {
-    let mut stack = Stack::prepare().await?;
-    for service in SERVICES {
-        for number in 1..=instances {
-            stack.start(service, number)?;
-        }
-    }
-    stack.until_ready().await?;
-    let driver = Driver::new(&stack, script(seed));
-    driver.prepare().await?;
+    let mut stack = Stack::prepare(Place::given(PROGRAM)?).await?;
+    let script = Script { seed, sagas: ORDERS, skus: 12 };
+    let driver = story::begin(&mut stack, script, instances).await?;
     Ok((stack, driver))
-}
-
-/// Waits until all is quiet; then everything must agree.
-async fn check(stack: &Stack, driver: &Driver) -> Result<()> {
-    quiet::until_quiet(stack, ORDERS, QUIET_LIMIT).await?;
-    let mut audit = demo::audit::Audit::default();
-    let mut kinds = 0;
-    for service in SERVICES {
-        let stored = tables::public_events(stack, service).await?;
-        let published = topics::read_all(stack, service).await?;
-        topics::compare(service, &stored, &published)?;
-        ensure!(!stored.is_empty(), "{service} has stated nothing");
-        for event in &stored {
-            audit.note(&event.recorded())?;
-            kinds += u64::from(event.event_type == "ORDER_CANCELLATION_REQUESTED");
-        }
-    }
-    ensure!(kinds > 0, "nobody asked for a cancellation");
-    laws::check(&audit, &driver.books().await?)?;
-    let ends = audit.ends();
-    for end in [End::Concluded, End::Declined, End::OutOfStock, End::NotDeliverable] {
-        ensure!(ends.contains_key(&end), "no order ended as {}: {ends:?}", end.name());
-    }
-    ensure!(ends.values().sum::<u64>() == ORDERS, "{ends:?}");
-    Ok(())
 }
 
 #[tokio::test]
@@ -145,7 +98,7 @@ async fn a_stopped_process_wakes_up_as_a_zombie_and_changes_nothing() -> Result<
 #[tokio::test]
 async fn without_servers_it_lives_says_what_it_waits_for_and_ends_in_peace() -> Result<()> {
     let _alone = alone().await;
-    let mut stack = Stack::on_nothing()?;
+    let mut stack = Stack::on_nothing(PROGRAM)?;
     let address = stack.start("order", 1)?;
     wait::until("life", wait::LIMIT, async || {
         Ok(http::send(address, "GET", "/livez", None).await.is_ok_and(|it| it.status == 200))

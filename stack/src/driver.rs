@@ -1,9 +1,8 @@
 //! Drives the demo's story over HTTP, as clients would: what has no good answer is asked again.
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    ops::Range,
     time::{Duration, Instant},
 };
 
@@ -15,27 +14,42 @@ use demo::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::{http, processes::Stack};
+use crate::{
+    http,
+    processes::{Addresses, Stack},
+};
 
 /// Clients that are busy at the same time.
-const CLIENTS: u64 = 8;
+const CLIENTS: usize = 8;
 /// How long a client keeps asking: as long as a dead process may take to come back.
 const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(50);
 
-#[derive(Clone)]
-pub(crate) struct Driver {
-    addresses: Arc<Mutex<BTreeMap<(&'static str, u32), SocketAddr>>>,
+/// The customers of one script.
+#[derive(Clone, Debug)]
+pub struct Driver {
+    addresses: Addresses,
     script: Script,
 }
 
 impl Driver {
-    pub(crate) fn new(stack: &Stack, script: Script) -> Self {
+    /// Customers of these processes, and of those that are started later.
+    #[must_use]
+    pub fn new(stack: &Stack, script: Script) -> Self {
         Self { addresses: stack.addresses(), script }
     }
 
+    /// How many orders the script has.
+    #[must_use]
+    pub fn orders(&self) -> u64 {
+        self.script.sagas
+    }
+
     /// Fills accounts and stock.
-    pub(crate) async fn prepare(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// A request that is refused, or has no answer for long.
+    pub async fn prepare(&self) -> Result<()> {
         for (account, funds) in self.script.accounts()? {
             let body = json!({"minor": funds.minor(), "currency": "EUR"});
             self.ask("payment", "PUT", &format!("/accounts/{account}/funds"), Some(body), &[204])
@@ -49,12 +63,23 @@ impl Driver {
     }
 
     /// Places all orders; some are cancelled soon after.
-    pub(crate) async fn place_all(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub async fn place_all(&self) -> Result<()> {
+        self.place_some(0..self.script.sagas).await
+    }
+
+    /// Places some of the orders, by their numbers in the script.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub async fn place_some(&self, orders: Range<u64>) -> Result<()> {
         let mut clients = JoinSet::new();
-        for client in 0..CLIENTS {
-            let driver = self.clone();
+        for first in orders.clone().take(CLIENTS) {
+            let (driver, end) = (self.clone(), orders.end);
             clients.spawn(async move {
-                for n in (client..driver.script.sagas).step_by(usize::try_from(CLIENTS)?) {
+                for n in (first..end).step_by(CLIENTS) {
                     driver.place(driver.script.placement(n)?).await?;
                 }
                 anyhow::Ok(())
@@ -107,15 +132,16 @@ impl Driver {
     }
 
     fn address(&self, service: &'static str, turn: usize) -> Result<SocketAddr> {
-        let addresses = self.addresses.lock().unwrap();
-        let instances: Vec<_> =
-            addresses.iter().filter(|((name, _), _)| *name == service).map(|(_, a)| *a).collect();
+        let instances = self.addresses.of(service);
         ensure!(!instances.is_empty(), "no {service}");
         Ok(instances[turn % instances.len()])
     }
 
     /// What accounts and articles say.
-    pub(crate) async fn books(&self) -> Result<Books> {
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub async fn books(&self) -> Result<Books> {
         let mut books = Books::default();
         for (account, _) in self.script.accounts()? {
             let account = self.read("payment", &format!("/accounts/{account}")).await?;

@@ -13,13 +13,20 @@ use tokio::{
 /// A request that takes longer is tried again by its caller.
 const LIMIT: Duration = Duration::from_secs(5);
 
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: String,
+/// What was answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body, as text.
+    pub body: String,
 }
 
-pub(crate) async fn send(
+/// Sends a request and reads the answer to its end.
+///
+/// # Errors
+/// When nobody answers within some seconds.
+pub async fn send(
     address: SocketAddr,
     method: &str,
     path: &str,
