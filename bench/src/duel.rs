@@ -85,9 +85,9 @@ impl Duel {
         (rates(&self.toolkit), rates(&self.baseline))
     }
 
-    /// All of the toolkit's turns together.
-    pub(crate) fn toolkit_total(&self) -> Run {
-        self.ours()
+    /// The turns of the hand-written side.
+    pub(crate) fn baseline(&self) -> &[Run] {
+        &self.baseline
     }
 }
 

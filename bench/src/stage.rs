@@ -4,6 +4,7 @@ mod child;
 mod drive;
 mod ends;
 mod orders;
+mod tune;
 mod watched;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub use child::child;
 pub(crate) use child::Children;
 pub(crate) use drive::{Driver, Latencies};
 pub(crate) use ends::Ends;
-pub(crate) use orders::{ACCOUNTS, Market, command};
+pub(crate) use orders::{ACCOUNTS, Market, PLENTY, command, euros, order_id};
 use watched::Watched;
 
 use crate::{
@@ -173,6 +174,7 @@ fn config(namespace: &str, limits: fn(&mut Limits)) -> Config {
     config.lanes = LANES;
     config.instance = Some("bench".to_owned());
     limits(&mut config.limits);
+    tune::from_environment(&mut config);
     config
 }
 

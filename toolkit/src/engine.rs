@@ -10,6 +10,7 @@ mod decider;
 mod intake;
 mod lanes;
 mod limits;
+mod pace;
 mod relay;
 mod signal;
 mod status;

@@ -11,7 +11,7 @@ use schemas::{AccountId, Money, OrderId, OrderLine, Sku};
 /// Accounts that pay in turn.
 pub(crate) const ACCOUNTS: u64 = 1_000;
 /// More than all orders of a run can cost or take.
-const PLENTY: u64 = 1 << 40;
+pub(crate) const PLENTY: u64 = 1 << 40;
 const COMMANDS_AT_ONCE: usize = 512;
 
 /// How many articles the orders are spread over.
