@@ -15,6 +15,7 @@ mod meter;
 mod raw;
 mod report;
 mod sample;
+mod silent;
 mod stage;
 
 pub use cases::ALL;

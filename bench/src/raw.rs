@@ -13,6 +13,7 @@ mod service;
 pub(crate) mod sql;
 mod stack;
 
-pub(crate) use business::{Business, Inventory, Orders, Payment, Shipping};
-pub(crate) use service::{Place, Service, Work};
-pub(crate) use stack::RawStack;
+pub(crate) use business::{Business, Payment};
+pub(crate) use consumer::start as consume;
+pub(crate) use service::{Place, Service};
+pub(crate) use stack::{RawStack, accounts, opened, prepare};

@@ -36,46 +36,29 @@ const PAYLOAD: &[u8] = br#"{"order":"o-0000000000","account":"account-1234","amo
 
 async fn run(context: &Context) -> Result<()> {
     for batch in [1, 100, 500] {
-        let sql = if batch == 100 { Target::AtLeast(0.95) } else { Target::None };
-        let bare = if batch == 100 { Target::AtLeast(0.80) } else { Target::None };
+        let target = |wanted| if batch == 100 { Target::AtLeast(wanted) } else { Target::None };
+        let duel = fight(context, batch, true).await?;
         let what = format!("append ÷ hand SQL, batch {batch}");
-        against_sql(context, batch).await?.figure(context, &format!("r1.{batch}.sql"), &what, sql)?;
+        context.figure(duel.speed(&format!("r1.{batch}.sql"), &what, target(0.95))?);
+        let duel = fight(context, batch, false).await?;
         let what = format!("append ÷ bare INSERT, batch {batch}");
-        against_insert(context, batch).await?.figure(context, &format!("r1.{batch}.insert"), &what, bare)?;
+        context.figure(duel.speed(&format!("r1.{batch}.insert"), &what, target(0.80))?);
     }
     Ok(())
 }
 
-impl Duel {
-    fn figure(&self, context: &Context, key: &str, what: &str, target: Target) -> Result<()> {
-        context.figure(self.speed(key, what, target)?);
-        Ok(())
-    }
-}
-
-async fn against_sql(context: &Context, batch: usize) -> Result<Duel> {
+/// The append against one with the same guarantees, or against a bare INSERT.
+async fn fight(context: &Context, batch: usize, same: bool) -> Result<Duel> {
     let (ours, theirs) = (Ground::new(context).await?, Ground::new(context).await?);
-    let (mut toolkit, mut hand) = (Toolkit::new(&ours).await?, Hand::new(&theirs).await?);
-    let (time, rounds) = (context.turn(), context.rounds());
+    let (mut toolkit, mut hand) = (Toolkit::new(&ours), Hand::new(&theirs).await?);
+    let time = context.turn();
     let duel = Duel::fight(
-        rounds,
+        context.rounds(),
         async |_| toolkit.appends(context, batch, time).await,
-        async |_| hand.appends(context, batch, time).await,
-    )
-    .await?;
-    ours.remove(context).await?;
-    theirs.remove(context).await?;
-    Ok(duel)
-}
-
-async fn against_insert(context: &Context, batch: usize) -> Result<Duel> {
-    let (ours, theirs) = (Ground::new(context).await?, Ground::new(context).await?);
-    let (mut toolkit, mut hand) = (Toolkit::new(&ours).await?, Hand::new(&theirs).await?);
-    let (time, rounds) = (context.turn(), context.rounds());
-    let duel = Duel::fight(
-        rounds,
-        async |_| toolkit.appends(context, batch, time).await,
-        async |_| hand.inserts(context, batch, time).await,
+        async |_| match same {
+            true => hand.appends(context, batch, time, u64::MAX).await,
+            false => hand.inserts(context, batch, time).await,
+        },
     )
     .await?;
     ours.remove(context).await?;
@@ -84,14 +67,14 @@ async fn against_insert(context: &Context, batch: usize) -> Result<Duel> {
 }
 
 /// A database with a registered store that owns the lanes of one source.
-struct Ground {
-    database: Database,
+pub(super) struct Ground {
+    pub(super) database: Database,
     store: PostgresStore,
     epoch: u64,
 }
 
 impl Ground {
-    async fn new(context: &Context) -> Result<Self> {
+    pub(super) async fn new(context: &Context) -> Result<Self> {
         let database = context.grounds.database().await?;
         let store = PostgresStore::connect(&database.url).await?;
         let registration = Registration { service: "bench".into(), lanes: LANES, shards: 1 };
@@ -110,7 +93,7 @@ impl Ground {
         Ok(Self { database, store, epoch })
     }
 
-    async fn remove(self, context: &Context) -> Result<()> {
+    pub(super) async fn remove(self, context: &Context) -> Result<()> {
         drop(self.store);
         context.grounds.drop_database(&self.database).await
     }
@@ -177,17 +160,18 @@ impl Maker {
     }
 }
 
-struct Toolkit<'a> {
+pub(super) struct Toolkit<'a> {
     store: &'a PostgresStore,
     maker: Maker,
 }
 
 impl<'a> Toolkit<'a> {
-    async fn new(ground: &'a Ground) -> Result<Self> {
-        Ok(Self { store: &ground.store, maker: Maker::new(ground.epoch) })
+    pub(super) fn new(ground: &'a Ground) -> Self {
+        Self { store: &ground.store, maker: Maker::new(ground.epoch) }
     }
 
-    async fn appends(&mut self, context: &Context, batch: usize, time: Duration) -> Result<Run> {
+    /// Appends for that long; only the appends themselves count.
+    pub(super) async fn appends(&mut self, context: &Context, batch: usize, time: Duration) -> Result<Run> {
         let (mut items, mut spent) = (0, Duration::ZERO);
         let meter = context.meter();
         while meter.elapsed() < time {
@@ -201,21 +185,28 @@ impl<'a> Toolkit<'a> {
     }
 }
 
-struct Hand {
-    writer: Writer,
+pub(super) struct Hand {
+    pub(super) writer: Writer,
     maker: Maker,
 }
 
 impl Hand {
-    async fn new(ground: &Ground) -> Result<Self> {
+    pub(super) async fn new(ground: &Ground) -> Result<Self> {
         let writer = Writer::connect(&ground.database.url).await?;
         Ok(Self { writer, maker: Maker::new(ground.epoch) })
     }
 
-    async fn appends(&mut self, context: &Context, batch: usize, time: Duration) -> Result<Run> {
+    /// Appends at least once, for that long or so many times.
+    pub(super) async fn appends(
+        &mut self,
+        context: &Context,
+        batch: usize,
+        time: Duration,
+        times: u64,
+    ) -> Result<Run> {
         let (mut items, mut spent) = (0, Duration::ZERO);
         let meter = context.meter();
-        while meter.elapsed() < time {
+        while items == 0 || (meter.elapsed() < time && items < times) {
             let batch_made = by_hand(&self.maker.append(batch)?)?;
             let started = Instant::now();
             self.writer.append(&batch_made).await?;
