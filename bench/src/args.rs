@@ -4,7 +4,11 @@ use clap::{Parser, Subcommand};
 
 /// What the bench is asked for. `cargo xtask bench` passes its own arguments on.
 #[derive(Debug, Parser)]
-#[command(name = "quadrille-bench", subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "quadrille-bench",
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Args {
     /// A smoke run: small sizes, short rounds; its figures say little
     #[arg(long)]

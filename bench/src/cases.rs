@@ -2,6 +2,7 @@
 
 mod hot;
 mod latency;
+mod pace;
 mod processes;
 mod r1_append;
 mod r2_relay;
@@ -26,6 +27,7 @@ pub const ALL: &[Case] = &[
     r6_flight::CASE,
     r7_hops::CASE,
     hot::CASE,
+    pace::CASE,
     whole::CASE,
     processes::CASE,
     latency::CASE,

@@ -18,14 +18,15 @@ pub(crate) struct Duel {
 
 impl Duel {
     /// Alternates, and begins with the other side each time: what comes second in a round finds warmer
-    /// caches and fuller tables. The first round of each is warm-up.
+    /// caches and fuller tables. The first round is warm-up, unless only one is wanted.
     pub(crate) async fn fight(
         rounds: usize,
         mut toolkit: impl AsyncFnMut(usize) -> Result<Run>,
         mut baseline: impl AsyncFnMut(usize) -> Result<Run>,
     ) -> Result<Self> {
         let mut duel = Self::default();
-        for round in 0..=rounds {
+        let warm_up = usize::from(rounds > 1);
+        for round in 0..rounds + warm_up {
             let (ours, theirs) = if round % 2 == 0 {
                 let ours = toolkit(round).await.context("the toolkit's turn")?;
                 (ours, baseline(round).await.context("the hand-written turn")?)
@@ -33,7 +34,7 @@ impl Duel {
                 let theirs = baseline(round).await.context("the hand-written turn")?;
                 (toolkit(round).await.context("the toolkit's turn")?, theirs)
             };
-            if round > 0 {
+            if round >= warm_up {
                 duel.toolkit.push(ours);
                 duel.baseline.push(theirs);
             }
@@ -48,8 +49,7 @@ impl Duel {
 
     /// What one item costs in the first, as a multiple of the second.
     pub(crate) fn cost(&self, key: &str, what: &str, target: Target) -> Result<Figure> {
-        let mut figure =
-            self.ratio(key, what, target, |a, b| b.per_second() / a.per_second())?;
+        let mut figure = self.ratio(key, what, target, |a, b| b.per_second() / a.per_second())?;
         figure.by_cpu = figure.by_cpu.map(|ratio| 1.0 / ratio);
         Ok(figure)
     }
@@ -81,7 +81,8 @@ impl Duel {
 
     /// Items a second of both sides, for figures of their own.
     pub(crate) fn rates(&self) -> (Option<Spread>, Option<Spread>) {
-        let rates = |runs: &[Run]| Spread::of(&runs.iter().map(Run::per_second).collect::<Vec<_>>());
+        let rates =
+            |runs: &[Run]| Spread::of(&runs.iter().map(Run::per_second).collect::<Vec<_>>());
         (rates(&self.toolkit), rates(&self.baseline))
     }
 
@@ -92,7 +93,13 @@ impl Duel {
 }
 
 /// Hands over the figures of rate and CPU of one way to run sagas.
-pub(crate) fn sagas(context: &Context, key: &str, what: &str, runs: &[Run], target: Target) -> Result<()> {
+pub(crate) fn sagas(
+    context: &Context,
+    key: &str,
+    what: &str,
+    runs: &[Run],
+    target: Target,
+) -> Result<()> {
     let rates: Vec<f64> = runs.iter().map(Run::per_second).collect();
     let spread = Spread::of(&rates).with_context(|| format!("nothing measured for {key}"))?;
     context.figure(Figure::new(key, what, Unit::SagasPerSecond, spread, target));
@@ -113,6 +120,12 @@ pub(crate) fn cpu(context: &Context, key: &str, what: &str, runs: &[Run]) {
         let values: Vec<f64> = costs.iter().filter_map(of).collect();
         let Some(spread) = Spread::of(&values) else { continue };
         let what = format!("{what}: {part} a saga");
-        context.figure(Figure::new(format!("{key}.{part}"), what, Unit::Micros, spread, Target::None));
+        context.figure(Figure::new(
+            format!("{key}.{part}"),
+            what,
+            Unit::Micros,
+            spread,
+            Target::None,
+        ));
     }
 }

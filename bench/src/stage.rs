@@ -20,8 +20,8 @@ use quadrille::{
 };
 use shipping::Shipping;
 
-pub use child::child;
 pub(crate) use child::Children;
+pub use child::child;
 pub(crate) use drive::{Driver, Latencies};
 pub(crate) use ends::Ends;
 pub(crate) use orders::{ACCOUNTS, Market, PLENTY, command, euros, order_id};

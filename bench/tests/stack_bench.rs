@@ -35,12 +35,15 @@ fn every_case_is_measured_and_the_last_line_has_every_figure() {
         let has = figures.keys().any(|key| key == case || key.starts_with(&prefix));
         assert!(has, "{case} has no figure");
     }
-    assert!(cases.len() >= 12, "{cases:?}");
+    assert!(cases.len() >= 13, "{cases:?}");
 }
 
 #[test]
 fn an_unknown_case_is_refused_with_the_known_ones() {
     let output = Command::new(env!("CARGO_BIN_EXE_quadrille-bench")).arg("r9").output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && text.contains("no case r9") && text.contains("r1 "), "{text}");
+    assert!(
+        !output.status.success() && text.contains("no case r9") && text.contains("r1 "),
+        "{text}"
+    );
 }

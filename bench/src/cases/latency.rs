@@ -27,9 +27,21 @@ async fn run(context: &Context) -> Result<()> {
             p50.push(latencies.p50);
             p99.push(latencies.p99);
         }
-        millis(context, &format!("latency.{rate}.p50"), &format!("saga p50 at {rate}/s"), &p50, Target::None)?;
+        millis(
+            context,
+            &format!("latency.{rate}.p50"),
+            &format!("saga p50 at {rate}/s"),
+            &p50,
+            Target::None,
+        )?;
         let target = Target::AtMost(wanted);
-        millis(context, &format!("latency.{rate}.p99"), &format!("saga p99 at {rate}/s"), &p99, target)?;
+        millis(
+            context,
+            &format!("latency.{rate}.p99"),
+            &format!("saga p99 at {rate}/s"),
+            &p99,
+            target,
+        )?;
     }
     Ok(())
 }

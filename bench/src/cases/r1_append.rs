@@ -171,7 +171,12 @@ impl<'a> Toolkit<'a> {
     }
 
     /// Appends for that long; only the appends themselves count.
-    pub(super) async fn appends(&mut self, context: &Context, batch: usize, time: Duration) -> Result<Run> {
+    pub(super) async fn appends(
+        &mut self,
+        context: &Context,
+        batch: usize,
+        time: Duration,
+    ) -> Result<Run> {
         let (mut items, mut spent) = (0, Duration::ZERO);
         let meter = context.meter();
         while meter.elapsed() < time {

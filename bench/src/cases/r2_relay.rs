@@ -112,12 +112,8 @@ async fn store(events: u64) -> Result<Arc<MemoryStore>> {
     store.register(&Registration { service: Quiet::NAME.into(), lanes: 1, shards: 1 }).await?;
     let events: Vec<NewEvent> = (1..=events).map(|n| new_event(event(n))).collect();
     let reads = events.iter().map(|event| (event.stream.clone(), 0)).collect();
-    let append = Append {
-        cause: Some(Runtime::tokio().new_cause_id()),
-        reads,
-        events,
-        ..Append::default()
-    };
+    let append =
+        Append { cause: Some(Runtime::tokio().new_cause_id()), reads, events, ..Append::default() };
     store.append(&append).await?;
     Ok(store)
 }
@@ -138,7 +134,10 @@ async fn relay(context: &Context, size: usize, transactions: u64) -> Result<Run>
     until(|| published() >= all).await?;
     let run = meter.stop(all - before);
     let counters = running.client().counters();
-    ensure!(counters.events_published / counters.relay_rounds.max(1) == size as u64, "{counters:?}");
+    ensure!(
+        counters.events_published / counters.relay_rounds.max(1) == size as u64,
+        "{counters:?}"
+    );
     ensure!(running.shutdown(Duration::from_secs(10)).await, "the relay did not drain");
     context.grounds.drop_topics(&[topic]).await?;
     Ok(run)

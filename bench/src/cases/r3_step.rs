@@ -34,7 +34,9 @@ use crate::{
     duel::Duel,
     figure::Target,
     meter::Run,
-    raw::{Business as _, Payment, Place, Service, accounts, consume, opened, prepare, sql::Writer},
+    raw::{
+        Business as _, Payment, Place, Service, accounts, consume, opened, prepare, sql::Writer,
+    },
     silent::Silent,
     stage::{Ends, LANES, Market, SERVICES, command},
 };
@@ -60,7 +62,11 @@ async fn run(context: &Context) -> Result<()> {
     .await?;
     let topics = SERVICES.map(|service| topic(&namespace, service));
     context.grounds.drop_topics(&topics).await?;
-    context.figure(duel.speed("r3", "intake step ÷ by hand, 100 messages", Target::AtLeast(0.85))?);
+    context.figure(duel.speed(
+        "r3",
+        "intake step ÷ by hand, 100 messages",
+        Target::AtLeast(0.85),
+    )?);
     Ok(())
 }
 

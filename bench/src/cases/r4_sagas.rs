@@ -38,10 +38,8 @@ async fn run(context: &Context) -> Result<()> {
 async fn by_hand(context: &Context) -> Result<Run> {
     let stack = RawStack::open(context, Market::default()).await?;
     let (warm_up, time) = times(context);
-    let run = stack
-        .driver()
-        .saturate(context, async |n| stack.place(n).await, warm_up, time)
-        .await?;
+    let run =
+        stack.driver().saturate(context, async |n| stack.place(n).await, warm_up, time).await?;
     context.say(format_args!("{:.0} sagas/s by hand", run.per_second()));
     stack.close(context).await?;
     Ok(run)

@@ -44,9 +44,11 @@ async fn filled(context: &Context, rows: i64) -> Result<Ground> {
     let ground = Ground::new(context).await?;
     let mut connection = PgConnection::connect(&ground.database.url).await?;
     sqlx::query(FILL).bind(rows).bind(i64::from(LANES)).execute(&mut connection).await?;
-    sqlx::query("UPDATE lanes SET head = (SELECT max(e.lane_seq) FROM events e WHERE e.lane = lanes.lane)")
-        .execute(&mut connection)
-        .await?;
+    sqlx::query(
+        "UPDATE lanes SET head = (SELECT max(e.lane_seq) FROM events e WHERE e.lane = lanes.lane)",
+    )
+    .execute(&mut connection)
+    .await?;
     sqlx::query("VACUUM ANALYZE events").execute(&mut connection).await?;
     sqlx::query("CHECKPOINT").execute(&mut connection).await?;
     Ok(ground)

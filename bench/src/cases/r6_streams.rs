@@ -12,9 +12,7 @@ use quadrille::{
 };
 use schemas::AccountId;
 
-use crate::{
-    case::Case, context::Context, duel::Duel, figure::Target, meter::Run, stage::euros,
-};
+use crate::{case::Case, context::Context, duel::Duel, figure::Target, meter::Run, stage::euros};
 
 pub(crate) const CASE: Case = Case {
     name: "r6.streams",

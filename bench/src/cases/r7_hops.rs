@@ -14,12 +14,19 @@ use rdkafka::message::{Header, OwnedHeaders};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{latency::{at, millis}, r1_append::{Ground, Hand}, whole::one};
+use super::{
+    latency::{at, millis},
+    r1_append::{Ground, Hand},
+    whole::one,
+};
 use crate::{
     case::Case,
     context::Context,
     figure::{Figure, Target, Unit},
-    raw::{consume, producer::{Producer, Record}},
+    raw::{
+        consume,
+        producer::{Producer, Record},
+    },
     sample::{Spread, percentile},
     stage::Setup,
 };
@@ -100,8 +107,12 @@ async fn log(context: &Context, tries: u64) -> Result<f64> {
 
 fn record(n: u64) -> Record<'static> {
     let (number, id) = (n.to_string(), Uuid::nil().to_string());
-    let values =
-        [("ce_laneseq", number.as_str()), ("ce_id", &id), ("ce_correlationid", &id), ("ce_type", "T")];
+    let values = [
+        ("ce_laneseq", number.as_str()),
+        ("ce_id", &id),
+        ("ce_correlationid", &id),
+        ("ce_type", "T"),
+    ];
     let headers = values.into_iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
         headers.insert(Header { key, value: Some(value) })
     });

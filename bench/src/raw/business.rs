@@ -118,7 +118,12 @@ impl Business for Payment {
         *captured += total.minor();
         *version += 1;
         let capture = payment::Captured { order: order.clone(), amount: total };
-        out.private(format!("account/{account}"), *version, payment::Captured::TYPE, to_vec(&capture)?);
+        out.private(
+            format!("account/{account}"),
+            *version,
+            payment::Captured::TYPE,
+            to_vec(&capture)?,
+        );
         let billed = BilledOrder { order, account, amount: total, lines, destination };
         let stream = participation(&message.key);
         out.public(stream, 1, BilledOrder::TYPE, &message.key, to_vec(&billed)?);

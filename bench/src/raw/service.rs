@@ -68,10 +68,16 @@ struct Open {
     answers: Vec<oneshot::Sender<()>>,
 }
 
-type Commit = JoinHandle<Result<(Writer, Vec<Event>, Vec<(i32, i64)>, Vec<oneshot::Sender<()>>, u64)>>;
+type Commit =
+    JoinHandle<Result<(Writer, Vec<Event>, Vec<(i32, i64)>, Vec<oneshot::Sender<()>>, u64)>>;
 
 impl<B: Business> Service<B> {
-    pub(crate) fn new(business: B, place: Place, commands: mpsc::Receiver<Work>, ends: Arc<Ends>) -> Self {
+    pub(crate) fn new(
+        business: B,
+        place: Place,
+        commands: mpsc::Receiver<Work>,
+        ends: Arc<Ends>,
+    ) -> Self {
         let Place { writer, reader, topics, lanes, messages, relay, works_max } = place;
         Self {
             business,
@@ -158,7 +164,8 @@ impl<B: Business> Service<B> {
             self.business.command(command, &mut out)?;
             self.open.answers.push(answer);
             self.open.works += 1;
-            next = if self.open.works < self.works_max { self.commands.try_recv().ok() } else { None };
+            next =
+                if self.open.works < self.works_max { self.commands.try_recv().ok() } else { None };
         }
         Ok(())
     }

@@ -249,12 +249,19 @@ mod tests {
 
     #[test]
     fn numbers_are_dense_in_each_lane_and_only_going_on_needs_a_head() {
-        let events =
-            [event("a/1", 3, Some(2)), event("a/1", 4, None), event("b/1", 1, Some(0)), event("c/1", 1, Some(2))];
+        let events = [
+            event("a/1", 3, Some(2)),
+            event("a/1", 4, None),
+            event("b/1", 1, Some(0)),
+            event("c/1", 1, Some(2)),
+        ];
         let (lanes, counts) = lanes(&events);
         assert_eq!((&lanes[..], &counts[..]), (&[0, 2][..], &[1, 2][..]));
         let places: Vec<_> = rows(&events, &lanes).iter().map(|r| (r.at_lane, r.nth)).collect();
-        assert_eq!(places, [(Some(2), Some(1)), (None, None), (Some(1), Some(1)), (Some(2), Some(2))]);
+        assert_eq!(
+            places,
+            [(Some(2), Some(1)), (None, None), (Some(1), Some(1)), (Some(2), Some(2))]
+        );
         assert_eq!(heads(&events), (vec!["a/1"], vec![2]));
     }
 }

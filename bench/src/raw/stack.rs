@@ -67,7 +67,8 @@ impl RawStack {
         opened: &[Event],
         commands: mpsc::Receiver<Work>,
     ) -> Result<()> {
-        let topics: Vec<String> = B::SOURCES.iter().map(|source| self.homes.topic(source)).collect();
+        let topics: Vec<String> =
+            B::SOURCES.iter().map(|source| self.homes.topic(source)).collect();
         prepare(self.homes.url(B::NAME), &topics, opened).await?;
         let (kafka, topic) = (self.homes.kafka.clone(), self.homes.topic(B::NAME));
         let relay = tokio::task::block_in_place(|| relay::start(&kafka, B::NAME, &topic, &topic))?;
@@ -93,7 +94,11 @@ impl RawStack {
     pub(crate) async fn place(&self, n: u64) -> Result<()> {
         let (_, command) = command(self.market, n)?;
         let (answer, answered) = oneshot::channel();
-        self.commands.send(Work { command, answer }).await.ok().context("the order's loop is gone")?;
+        self.commands
+            .send(Work { command, answer })
+            .await
+            .ok()
+            .context("the order's loop is gone")?;
         answered.await.context("the order's loop is gone")
     }
 

@@ -33,8 +33,6 @@ pub(crate) struct Driver {
 pub(crate) struct Latencies {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
-    /// What was placed, and its cost.
-    pub(crate) run: Run,
 }
 
 impl Driver {
@@ -65,15 +63,7 @@ impl Driver {
     ) -> Result<Latencies> {
         let (started, first) = (Instant::now(), self.ends.begun());
         let due = || ((self.ends.begun() - first) as f64) < started.elapsed().as_secs_f64() * rate;
-        let noting = async {
-            tokio::time::sleep(warm_up).await;
-            self.ends.note_latencies();
-            std::future::pending::<()>().await;
-        };
-        let run = tokio::select! {
-            run = self.run(context, place, due, warm_up, time) => run?,
-            () = noting => bail!("unreachable"),
-        };
+        self.run(context, place, due, warm_up, time).await?;
         let mut latencies = self.ends.take_latencies();
         let wanted = rate * time.as_secs_f64();
         ensure!(
@@ -83,7 +73,7 @@ impl Driver {
         );
         let (p50, p99) = (percentile(&mut latencies, 0.5), percentile(&mut latencies, 0.99));
         let (Some(p50), Some(p99)) = (p50, p99) else { bail!("nothing ended") };
-        Ok(Latencies { p50, p99, run })
+        Ok(Latencies { p50, p99 })
     }
 
     async fn run(
@@ -103,6 +93,7 @@ impl Driver {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             tokio::time::sleep(warm_up).await;
+            self.ends.note_latencies();
             let (meter, before) = (context.meter(), self.ends.ended());
             tokio::time::sleep(time).await;
             let run = meter.stop(self.ends.ended() - before);
