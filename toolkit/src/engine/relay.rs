@@ -183,7 +183,9 @@ impl Relay {
         };
         self.status.shard_checked(self.shard);
         self.status.trouble("relay", None);
-        let mut pace = Pace::new(self.limits.relay_pace_under_load);
+        // A lease is renewed between rounds.
+        let longest = self.limits.relay_pace_under_load.min(self.limits.lease_ttl / 3);
+        let mut pace = Pace::new(longest);
         loop {
             if self.runtime.clock.now().since(leased) > self.limits.lease_ttl / 3 {
                 leased = self.renew().await?;

@@ -1,6 +1,6 @@
 //! P16: shutdown drains within its time; killing instead is always safe.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
@@ -113,4 +113,32 @@ async fn p16_killing_at_any_moment_is_safe() {
         assert_eq!(texts, expected);
     }
     world.level().await;
+}
+
+#[tokio::test]
+async fn p16_a_pace_holds_up_neither_the_first_nor_the_drain() {
+    let hour = Duration::from_secs(3_600);
+    let world = World::with(1, |config| {
+        config.limits.pace_under_load = hour;
+        config.limits.relay_pace_under_load = hour;
+    })
+    .await;
+    let trial = world.start().await;
+    let announce = |text: String| Announce { key: "b".into(), text };
+    // Alone: answered and published although an hour is allowed.
+    let Ok(_receipt) = trial.client.execute("b", announce("alone".into())).await.unwrap();
+    until_true("it is published", || async { world.published(0).await.len() == 1 }).await;
+    // Those that follow in haste are load. They wait, for the pace or for the end.
+    let mut announcing = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let client = trial.client.clone();
+        let command = announce(n.to_string());
+        announcing.spawn(async move { client.execute("b", command).await });
+    }
+    tokio::task::yield_now().await;
+    assert!(trial.shutdown(DEADLINE).await, "the drain waited for the pace");
+    let answers = announcing.join_all().await;
+    let announced = 1 + answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(world.published(0).await.len(), announced);
+    assert_eq!(world.published(0).await, world.in_store(0).await);
 }
