@@ -129,6 +129,13 @@ async fn toolkit(context: &Context, namespace: &str, orders: u64) -> Result<Run>
     let running = engine(context, namespace, &database.url, None).await?;
     let applied = || running.client().counters().messages_applied;
     let run = measure(context, orders, applied).await?;
+    let counters = running.client().counters();
+    context.say(format_args!(
+        "{:.0} messages/s, {} an append, {} handlers ran again",
+        run.per_second(),
+        counters.messages_applied / counters.appends.max(1),
+        counters.reruns
+    ));
     ensure!(running.shutdown(LIMIT).await, "the intake did not drain");
     context.grounds.drop_database(&database).await?;
     Ok(run)

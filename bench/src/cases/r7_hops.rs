@@ -91,7 +91,7 @@ async fn log(context: &Context, tries: u64) -> Result<f64> {
     let kafka = context.grounds.kafka.clone();
     let producer = tokio::task::block_in_place(|| Producer::open(&kafka, &topic, &topic))?;
     let stop = Arc::new(AtomicBool::new(false));
-    let mut messages = consume(&kafka, &[topic.clone()], 1, stop.clone())?;
+    let mut messages = consume(&kafka, std::slice::from_ref(&topic), 1, stop.clone())?;
     let mut times = vec![];
     for n in 0..tries {
         let started = Instant::now();
