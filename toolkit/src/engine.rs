@@ -11,6 +11,7 @@ mod decider;
 mod intake;
 mod lanes;
 mod limits;
+mod pace;
 mod relay;
 mod signal;
 pub(crate) mod status;

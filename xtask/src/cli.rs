@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::interrupt::{self, Interrupted};
-use crate::{check, tests, tidy, up, workspace};
+use crate::{bench, check, tests, tidy, up, workspace};
 
 /// Exit code of a command that a signal ended, as shells report it for SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -35,6 +35,9 @@ enum Command {
     Up(UpArgs),
     /// End what `cargo xtask up` started, and wait until it is gone
     Down(DownArgs),
+    /// Measure on PostgreSQL and Kafka, each figure beside hand-written code; optimised build
+    #[command(after_help = BENCH_HELP)]
+    Bench(BenchArgs),
     /// Check format, lints, documentation, dependencies and the repository's own rules
     Check,
     /// Check the repository's own rules only: sizes, leftovers, links, named rules
@@ -64,6 +67,41 @@ pub(crate) struct TestArgs {
     /// Run only this suite (repeatable); `--suite help` lists them
     #[arg(long, value_name = "SUITE")]
     pub(crate) suite: Vec<String>,
+    /// Where own servers come from
+    #[arg(long, value_enum, default_value_t = Source::Auto)]
+    pub(crate) servers: Source,
+}
+
+const BENCH_HELP: &str = "\
+Examples:
+  cargo xtask bench                all cases; half an hour, on a machine that does nothing else
+  cargo xtask bench r1 r2          append and relay against hand-written loops
+  cargo xtask bench whole          sagas a second of the whole
+  cargo xtask bench --quick        a minute or two; it shows that all runs, not how fast
+  cargo xtask bench --json | tail -n 1 | jq .figures
+
+Each ratio is measured in turns with hand-written code that gives the same guarantee, and shown
+with its minimum, median and maximum. `by CPU` is the same ratio by CPU time: where other programs
+share the machine, trust it more than the clock. bench/README.md says what each figure means and
+what was reached. A figure below its target is no failure; a case that cannot be measured is.
+
+Servers come as in `cargo xtask test --help`; those in containers, or given by their addresses,
+show no CPU time.";
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// A smoke run: small sizes, short rounds; its figures say little
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Print one JSON object with every figure as the last line of standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// List the cases and end
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Only these cases; a name stands for all that begin with it
+    #[arg(value_name = "NAMES")]
+    pub(crate) names: Vec<String>,
     /// Where own servers come from
     #[arg(long, value_enum, default_value_t = Source::Auto)]
     pub(crate) servers: Source,
@@ -148,6 +186,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Test(args) => tests::run(&workspace, &args),
         Command::Up(args) => up::up(&workspace, &args),
         Command::Down(args) => up::down(&workspace, &args),
+        Command::Bench(args) => bench::run(&workspace, &args),
         Command::Check => check::run(&workspace),
         Command::Tidy => tidy::run(&workspace),
     }

@@ -6,6 +6,7 @@
     reason = "a command line tool talks to its terminal"
 )]
 
+mod bench;
 mod check;
 mod cli;
 mod interrupt;

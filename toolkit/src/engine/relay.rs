@@ -15,13 +15,14 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     limits::{Backoff, Limits},
+    pace::Pace,
     signal::raised,
     status::{Status, add},
 };
 use crate::{
     id::{Lane, LaneSeq, SourceLane},
     log::{EventLog, LogError, Publisher, record},
-    runtime::{Runtime, Timestamp},
+    runtime::{BoxFuture, Runtime, Timestamp},
     store::{BoxError, EventStore, Floor, RecordedEvent, Registration},
 };
 
@@ -186,19 +187,17 @@ impl Relay {
         };
         self.status.shard_checked(self.shard);
         self.status.trouble("relay", None);
+        // A lease is renewed between rounds.
+        let longest = self.limits.relay_pace_under_load.min(self.limits.lease_ttl / 3);
+        let mut pace = Pace::new(longest);
         loop {
             if self.runtime.clock.now().since(leased) > self.limits.lease_ttl / 3 {
                 leased = self.renew().await?;
                 // A quiet lane's floor must not wait for its next events: retention does not.
                 self.write_floors(&mut rounds, 0).await?;
             }
-            while let Ok(events) = self.fresh.try_recv() {
-                rounds.offer(&events);
-            }
-            rounds.refill(&*self.store, self.limits.relay_records_max).await?;
-            self.status.gauges.relay(self.shard, Some(rounds.lag()));
-            let round = rounds.take(&self.identity, self.limits.relay_records_max);
-            if round.is_empty() {
+            self.prepare(&mut rounds).await?;
+            if rounds.prepared() == 0 {
                 backoff.reset();
                 if *self.flush.borrow() {
                     self.look(&mut rounds).await?;
@@ -213,34 +212,102 @@ impl Relay {
                 self.wait(&mut rounds).await?;
                 continue;
             }
-            publisher = self.publish(publisher, round).await?;
+            self.keep_pace(&mut rounds, &pace).await;
+            pace.started(self.runtime.clock.now(), rounds.prepared());
+            publisher = self.publish(publisher, &mut rounds).await?;
             backoff.reset();
             rounds.published();
             self.write_floors(&mut rounds, self.limits.floor_every_events).await?;
         }
     }
 
+    /// Makes the next round of what is in memory, and of what only the store has.
+    async fn prepare(&mut self, rounds: &mut Rounds) -> Result<(), End> {
+        let max = self.limits.relay_records_max;
+        while let Ok(events) = self.fresh.try_recv() {
+            rounds.offer(&events);
+        }
+        rounds.refill(&*self.store, max).await?;
+        self.status.gauges.relay(self.shard, Some(rounds.lag()));
+        rounds.prepare(&self.identity, max);
+        Ok(())
+    }
+
+    /// Under load, rounds start some time apart, so that they grow; one that is full goes at once, and
+    /// so does the last one.
+    async fn keep_pace(&mut self, rounds: &mut Rounds, pace: &Pace) {
+        let max = self.limits.relay_records_max;
+        let mut flush = self.flush.clone();
+        while rounds.prepared() < max && !*flush.borrow() {
+            let Some(pause) = pace.pause(self.runtime.clock.now()) else { return };
+            tokio::select! {
+                biased;
+                () = raised(&mut flush) => return,
+                Some(events) = self.fresh.recv() => {
+                    rounds.offer(&events);
+                    rounds.prepare(&self.identity, max);
+                }
+                () = self.runtime.clock.sleep(pause) => return,
+            }
+        }
+    }
+
+    /// Publishes the round that is prepared, and prepares the next one meanwhile.
     async fn publish(
-        &self,
+        &mut self,
         publisher: Box<dyn Publisher>,
-        round: Vec<crate::log::NewRecord>,
+        rounds: &mut Rounds,
     ) -> Result<Box<dyn Publisher>, End> {
+        let round = rounds.take();
         let count = round.len();
-        let (tracer, clock) = (&self.status.tracer, &*self.runtime.clock);
+        let (status, clock) = (self.status.clone(), self.runtime.clock.clone());
+        let tracer = &status.tracer;
         let began = clock.now();
-        let span = tracer.sending(&round, &self.transactional_id, clock);
-        let published = publisher.publish(round).await;
-        tracer.sent(span, published.as_ref().err().map(|doubt| &*doubt.reason), clock);
-        match published {
+        let span = tracer.sending(&round, &self.transactional_id, &*clock);
+        let mut publishing = publisher.publish(round);
+        let (outcome, prepared) = {
+            let preparing = self.prepare(rounds);
+            // The transaction first: it is on its way while the next one is made.
+            tokio::pin!(preparing);
+            let mut outcome = None;
+            loop {
+                tokio::select! {
+                    biased;
+                    published = &mut publishing, if outcome.is_none() => outcome = Some(published),
+                    prepared = &mut preparing => break (outcome, prepared),
+                }
+            }
+        };
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None => self.top_up(rounds, publishing).await,
+        };
+        tracer.sent(span, outcome.as_ref().err().map(|doubt| &*doubt.reason), &*clock);
+        match outcome {
             Ok(publisher) => {
                 self.status.gauges.round.observe_time(clock.now().since(began));
                 add(&self.status.counters.relay_rounds, 1);
                 add(&self.status.counters.events_published, count);
-                Ok(publisher)
+                prepared.map(|()| publisher)
             }
             // Fenced: a later owner of the id. Ask for the lease before taking the epoch back from it.
             Err(doubt) if doubt.fenced => Err(End::LostLease),
             Err(doubt) => Err(End::Doubt(doubt.reason)),
+        }
+    }
+
+    /// Adds what becomes durable while a round is under way to the next one, as far as it has room.
+    async fn top_up<T>(&mut self, rounds: &mut Rounds, mut publishing: BoxFuture<'_, T>) -> T {
+        let max = self.limits.relay_records_max;
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut publishing => return outcome,
+                Some(events) = self.fresh.recv(), if rounds.prepared() < max => {
+                    rounds.offer(&events);
+                    rounds.prepare(&self.identity, max);
+                }
+            }
         }
     }
 

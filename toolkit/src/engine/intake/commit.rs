@@ -150,7 +150,7 @@ impl<S: Service> Running<S> {
                 self.commit_backoff.reset();
                 self.end_contention();
                 self.parts.status.trouble("store", None);
-                let took = self.parts.runtime.clock.now().since(self.last_seal);
+                let took = self.parts.runtime.clock.now().since(self.sealed_at);
                 self.parts.status.gauges.append.observe_time(took);
                 let settled = self.parts.decider.committed(&appended);
                 if !settled.fresh.is_empty() {

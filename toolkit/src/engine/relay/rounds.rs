@@ -17,6 +17,8 @@ struct LaneQueue {
     /// The last number that is in the log.
     published: LaneSeq,
     /// The last number that is in the round being published.
+    sent: LaneSeq,
+    /// The last number that is in the next round; what is queued follows on from it.
     taken: LaneSeq,
     /// Events after `taken`, dense.
     queue: VecDeque<RecordedEvent>,
@@ -28,6 +30,8 @@ struct LaneQueue {
 /// The lanes of one shard.
 pub(super) struct Rounds {
     lanes: BTreeMap<Lane, LaneQueue>,
+    /// The next round, made while the last one is under way.
+    prepared: Vec<NewRecord>,
     /// Where the next round begins, so that no lane starves.
     next: Option<Lane>,
 }
@@ -38,6 +42,7 @@ impl Rounds {
         let lanes = positions.into_iter().map(|(lane, published, head, floor)| {
             let queue = LaneQueue {
                 published,
+                sent: published,
                 taken: published,
                 queue: VecDeque::new(),
                 known_head: head,
@@ -45,7 +50,7 @@ impl Rounds {
             };
             (lane, queue)
         });
-        Self { lanes: lanes.collect(), next: None }
+        Self { lanes: lanes.collect(), prepared: vec![], next: None }
     }
 
     /// Takes events from memory, as far as they follow on.
@@ -87,31 +92,42 @@ impl Rounds {
         Ok(whole)
     }
 
-    /// The next round: at most `max` records, each lane's in order.
-    pub(super) fn take(&mut self, identity: &ServiceIdentity, max: usize) -> Vec<NewRecord> {
-        let mut round = vec![];
+    /// Makes records of what is queued, until the next round has `max`: each lane's in order.
+    pub(super) fn prepare(&mut self, identity: &ServiceIdentity, max: usize) {
         let first = self.next.unwrap_or(Lane(0));
         let order: Vec<Lane> =
             self.lanes.range(first..).chain(self.lanes.range(..first)).map(|(l, _)| *l).collect();
         for id in order {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            while round.len() < max {
+            while self.prepared.len() < max {
                 let Some(event) = lane.queue.pop_front() else { break };
                 lane.taken = event.published.as_ref().map_or(lane.taken, |p| p.lane_seq);
-                round.extend(encode(identity, &event));
+                self.prepared.extend(encode(identity, &event));
             }
-            if round.len() >= max {
+            if self.prepared.len() >= max {
                 self.next = Some(id);
                 break;
             }
         }
-        round
+    }
+
+    /// How many records the next round has so far.
+    pub(super) fn prepared(&self) -> usize {
+        self.prepared.len()
+    }
+
+    /// The next round, to be published now.
+    pub(super) fn take(&mut self) -> Vec<NewRecord> {
+        for lane in self.lanes.values_mut() {
+            lane.sent = lane.taken;
+        }
+        std::mem::take(&mut self.prepared)
     }
 
     /// The round is in the log.
     pub(super) fn published(&mut self) {
         for lane in self.lanes.values_mut() {
-            lane.published = lane.taken;
+            lane.published = lane.sent;
         }
     }
 
