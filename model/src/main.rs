@@ -7,6 +7,11 @@ fn main() {
         "variants" => Variant::ALL.iter().map(|v| (v.name(), Model { bounds: v.bounds(), variant: Some(*v) })).collect(),
         "base" => Variant::ALL.iter().map(|v| (v.name(), Model { bounds: v.bounds(), variant: None })).collect(),
         "large" => Bounds::large().into_iter().map(|(n, bounds)| (n, Model { bounds, variant: None })).collect(),
+        "b" => {
+            let n: Vec<u8> = std::env::args().nth(4).unwrap().split(',').map(|x| x.parse().unwrap()).collect();
+            let b = Bounds { events: n[0], shards: n[1], faults: n[2], crashes: n[3], stops: n[4], pauses: n[5], doubts: n[6], repeats: n[7], time_outs: n[8], fail_overs: n[9], lost_tails: n[10], new_topics: n[11], retentions: n[12], reshards: n[13] };
+            vec![("b", Model { bounds: b, variant: None })]
+        }
         _ => Bounds::usual().into_iter().map(|(n, bounds)| (n, Model { bounds, variant: None })).collect(),
     };
     let max = std::env::args().nth(2).and_then(|n| n.parse().ok());

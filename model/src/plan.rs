@@ -66,29 +66,27 @@ pub fn judge(evidence: &Evidence, variant: Option<Variant>) -> Verdict {
 
 /// No record of ours is in the partition.
 fn judge_empty(tail: &Tail, head: u8, floor: Option<Floor>, variant: Option<Variant>) -> Verdict {
-    let Some(floor) = floor else {
-        // Nothing was ever published here, or all of it was removed before a floor was written.
-        return match tail.start == 0 || head == 0 {
-            true => Verdict::After(0),
-            false => Verdict::Halt(Contradiction::NoFloor),
-        };
-    };
-    if floor.topic != tail.topic && variant != Some(Variant::FloorOfAnotherTopic) {
+    let any_topic = variant == Some(Variant::FloorOfAnotherTopic);
+    if floor.is_some_and(|floor| floor.topic != tail.topic) && !any_topic {
         return Verdict::After(0);
     }
-    // All that was ever removed lies before the floor, and what lies behind it is none of ours.
-    let fits = match variant {
-        Some(Variant::FloorThatLags | Variant::FloorOfAnotherTopic) => true,
+    if floor.is_some_and(|floor| floor.seq > head) {
+        return Verdict::Halt(Contradiction::LogAhead);
+    }
+    match floor {
+        Some(floor) if any_topic => Verdict::After(floor.seq),
+        // All that it ever held is there to see, and nothing is ours.
+        _ if tail.start == 0 => Verdict::After(0),
+        Some(floor) if counts_what_is_gone(&floor, tail, variant) => Verdict::After(floor.seq),
+        _ => Verdict::Halt(Contradiction::NoFloor),
+    }
+}
+
+/// All that was removed lies before the floor, and what lies behind it is there to see, and none of it ours.
+fn counts_what_is_gone(floor: &Floor, tail: &Tail, variant: Option<Variant>) -> bool {
+    match variant {
+        Some(Variant::FloorThatLags) => true,
         Some(Variant::FloorMustBeTheEnd) => floor.end == tail.end,
         _ => (tail.start..=tail.end).contains(&floor.end),
-    };
-    if floor.seq > head {
-        Verdict::Halt(Contradiction::LogAhead)
-    } else if fits {
-        Verdict::After(floor.seq)
-    } else if tail.start == 0 {
-        Verdict::After(0)
-    } else {
-        Verdict::Halt(Contradiction::NoFloor)
     }
 }

@@ -27,6 +27,8 @@ pub enum Phase {
     Idle,
     /// It has the lease.
     Leased,
+    /// It has fenced its predecessor, whose transaction is being aborted.
+    Fencing,
     /// It has the epoch, and looks at the map of lanes once more.
     Checking,
     /// It reads a lane's tail.
@@ -111,7 +113,10 @@ impl Relay {
     pub fn has_epoch(&self) -> bool {
         !matches!(
             self.phase,
-            Phase::Idle | Phase::Leased | Phase::Halted(_) | Phase::Resharding { .. }
+            Phase::Idle
+                | Phase::Leased
+                | Phase::Fencing
+                | Phase::Halted(_) | Phase::Resharding { .. }
         )
     }
 }

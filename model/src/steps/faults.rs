@@ -141,6 +141,8 @@ pub(super) fn retention(s: &mut State, lane: usize) -> Option<()> {
     spend(s, |left| &mut left.retentions)?;
     let partition = &mut s.log.partitions[lane];
     when(partition.stable())?;
+    // A floor of a new topic is written long before anything in it is old.
+    when(s.store.floors[lane].is_none_or(|floor| floor.topic == partition.topic))?;
     let last = *partition.records.last()?;
     let counted = s.store.floors[lane]
         .is_some_and(|floor| floor.seq == last.seq && floor.topic == partition.topic);

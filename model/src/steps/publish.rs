@@ -82,9 +82,13 @@ pub(super) fn read_floor(model: &Model, s: &mut State, r: u8, lane: u8) -> Optio
     when(s.store.floors[at].is_none_or(|floor| floor.seq < published) && published > 0)?;
     let tail = s.log.partitions[at].tail();
     // What the log shows must be what the relay has published: else it is somebody else's by now.
-    when(tail.stable || model.is(Variant::FloorBeforeTheMarks))?;
-    let ours = tail.last.is_some_and(|(seq, _)| seq == published);
-    when(ours || model.is(Variant::FloorNumberFromMemory))?;
+    let written = s.log.partitions[at].records.last().map(|record| record.seq);
+    let shown = match model.variant {
+        Some(Variant::FloorNumberFromMemory) => tail.stable,
+        Some(Variant::FloorBeforeTheMarks) => written == Some(published),
+        _ => tail.stable && written == Some(published),
+    };
+    when(shown)?;
     let floor = Floor { seq: published, end: tail.end, topic: tail.topic };
     s.relays[usize::from(r)].floor = Some((lane, floor));
     Some(())

@@ -25,15 +25,20 @@ pub(super) fn lease(s: &mut State, r: u8, shard: u8) -> Option<()> {
     Some(())
 }
 
+/// Somebody else who comes in between takes the id: then the tenure is over before it has begun.
 pub(super) fn init(model: &Model, s: &mut State, r: u8) -> Option<()> {
     let relay = s.relays[usize::from(r)];
     let id = id_of(model, s, r);
-    when(relay.phase == Phase::Leased && !relay.stopped && !s.log.is_ending(id))?;
-    if let Some(epoch) = s.log.init(id) {
-        let relay = &mut s.relays[usize::from(r)];
-        relay.epoch = epoch;
-        relay.phase = Phase::Checking;
+    when(matches!(relay.phase, Phase::Leased | Phase::Fencing) && !relay.stopped)?;
+    when(!s.log.is_ending(id))?;
+    if relay.phase == Phase::Fencing && s.log.coordinators[usize::from(id)].epoch != relay.epoch {
+        s.relays[usize::from(r)].end_tenure();
+        return Some(());
     }
+    let given = s.log.init(id);
+    let relay = &mut s.relays[usize::from(r)];
+    relay.epoch = given.unwrap_or(s.log.coordinators[usize::from(id)].epoch);
+    relay.phase = if given.is_some() { Phase::Checking } else { Phase::Fencing };
     Some(())
 }
 
