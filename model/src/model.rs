@@ -20,8 +20,9 @@ pub struct State {
     pub left: Bounds,
     /// Events that the store has lost, as bits: known to nobody in the model.
     pub lost: u16,
-    /// Retention has removed records that no floor counts: known to nobody in the model.
-    pub early_retention: bool,
+    /// Retention has removed records that no floor counts, or a tail was lost where others had been removed:
+    /// how far a lane was published is known to nobody any more.
+    pub blind: bool,
 }
 
 /// The protocol with one set of bounds, whole or with one rule taken away.
@@ -56,7 +57,7 @@ impl Model {
             relays: [Relay { map: shards, ..Relay::default() }; RELAYS],
             left: self.bounds,
             lost: 0,
-            early_retention: false,
+            blind: false,
         }
     }
 

@@ -55,7 +55,7 @@ fn is_lane_exact(state: &State, lane: usize) -> bool {
 fn every_halt_has_a_cause(state: &State) -> bool {
     state.relays.iter().all(|relay| match relay.phase {
         Phase::Halted(Contradiction::LogAhead | Contradiction::OtherEvent) => state.lost != 0,
-        Phase::Halted(Contradiction::NoFloor) => state.early_retention,
+        Phase::Halted(Contradiction::NoFloor) => state.blind,
         _ => true,
     })
 }

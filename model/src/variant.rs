@@ -140,7 +140,7 @@ impl Variant {
             Self::FloorThatLags | Self::FloorBeforeTheMarks => Bounds { retentions: 1, crashes: 1, faults: 2, ..quiet },
             Self::FloorMustBeTheEnd => Bounds { retentions: 1, crashes: 2, faults: 3, ..quiet },
             Self::FloorNumberFromMemory => {
-                Bounds { retentions: 1, pauses: 1, faults: 2, ..quiet }
+                Bounds { retentions: 1, pauses: 1, crashes: 1, faults: 3, ..quiet }
             }
             Self::NumbersWithoutIdentity => {
                 Bounds { events: 3, fail_overs: 1, faults: 1, ..quiet }

@@ -4,6 +4,7 @@ pub mod faulty_log;
 pub mod faulty_store;
 mod given;
 pub mod log_conformance;
+pub mod relay_plan;
 mod stage;
 pub mod store_conformance;
 

@@ -109,6 +109,7 @@ pub(super) fn lose_tail(s: &mut State, lane: usize) -> Option<()> {
         partition.records.remove(cut)?;
     }
     partition.end = offset;
+    s.blind |= partition.trimmed > 0;
     refuse_writers(s, lane);
     Some(())
 }
@@ -147,7 +148,7 @@ pub(super) fn retention(s: &mut State, lane: usize) -> Option<()> {
     let counted = s.store.floors[lane]
         .is_some_and(|floor| floor.seq == last.seq && floor.topic == partition.topic);
     // It takes days: by then all was published, and counted.
-    s.early_retention |= !counted || s.store.head(lane) != last.seq;
+    s.blind |= !counted || s.store.head(lane) != last.seq;
     partition.trimmed = last.seq;
     partition.start = partition.end;
     partition.records = Default::default();

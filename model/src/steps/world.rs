@@ -137,13 +137,13 @@ pub(super) fn reshard_step(model: &Model, s: &mut State, r: u8) -> Option<()> {
             change = s.store.change;
             true
         }
+        _ if change != s.store.change && step > 0 => {
+            s.relays[usize::from(r)].end_tenure();
+            return Some(());
+        }
         Change::Fence(id) => {
             when(!s.log.is_ending(id))?;
             s.log.init(id).is_some()
-        }
-        Change::Open if change != s.store.change => {
-            s.relays[usize::from(r)].end_tenure();
-            return Some(());
         }
         Change::Open => {
             s.store.shards = to;

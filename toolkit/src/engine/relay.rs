@@ -9,6 +9,15 @@ mod rounds;
 
 use std::{fmt, sync::Arc};
 
+/// What the relay decides without any I/O.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod pure {
+    pub(crate) use super::{
+        plan::{Start, Tail, judge},
+        rounds::Rounds,
+    };
+}
+
 use plan::{Start, Tail, judge};
 use rounds::Rounds;
 use tokio::sync::{mpsc, watch};

@@ -25,7 +25,7 @@ struct LaneQueue {
 }
 
 /// The lanes of one shard.
-pub(super) struct Rounds {
+pub(crate) struct Rounds {
     lanes: BTreeMap<Lane, LaneQueue>,
     /// Where the next round begins, so that no lane starves.
     next: Option<Lane>,
@@ -33,7 +33,7 @@ pub(super) struct Rounds {
 
 impl Rounds {
     /// Each lane with the last number in the log, the last one in the store, and that of its floor.
-    pub(super) fn new(positions: Vec<(Lane, LaneSeq, LaneSeq, LaneSeq)>) -> Self {
+    pub(crate) fn new(positions: Vec<(Lane, LaneSeq, LaneSeq, LaneSeq)>) -> Self {
         let lanes = positions.into_iter().map(|(lane, published, head, floor)| {
             let queue = LaneQueue {
                 published,
@@ -48,7 +48,7 @@ impl Rounds {
     }
 
     /// Takes events from memory, as far as they follow on.
-    pub(super) fn offer(&mut self, events: &[RecordedEvent]) {
+    pub(crate) fn offer(&mut self, events: &[RecordedEvent]) {
         for event in events {
             let Some(published) = &event.published else { continue };
             let Some(lane) = self.lanes.get_mut(&published.lane) else { continue };
@@ -87,7 +87,7 @@ impl Rounds {
     }
 
     /// The next round: at most `max` records, each lane's in order.
-    pub(super) fn take(&mut self, identity: &ServiceIdentity, max: usize) -> Vec<NewRecord> {
+    pub(crate) fn take(&mut self, identity: &ServiceIdentity, max: usize) -> Vec<NewRecord> {
         let mut round = vec![];
         let first = self.next.unwrap_or(Lane(0));
         let order: Vec<Lane> =
