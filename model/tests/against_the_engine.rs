@@ -18,7 +18,7 @@ use quadrille::{
 };
 
 /// States of each exploration whose judgements and rounds are compared.
-const STATES_MAX: usize = 150_000;
+const STATES_MAX: usize = 60_000;
 
 fn id(n: u8) -> EventId {
     EventId(uuid::Uuid::from_u128(u128::from(n) + 1))
@@ -175,7 +175,7 @@ fn model_and_engine_do_the_same_on_the_models_traces() {
             }
         }
     }
-    assert!(judged > 10_000 && rounds > 10_000, "{judged} judgements, {rounds} rounds");
+    assert!(judged > 1_000 && rounds > 1_000, "{judged} judgements, {rounds} rounds");
 }
 
 fn compare_judgement(state: &State, r: u8) -> bool {

@@ -1,5 +1,7 @@
 //! The protocol holds in every state within the usual bounds; every broken variant is found broken.
 
+use std::collections::HashSet;
+
 use model::{Bounds, Model, Variant, explore::explore, trace::trace};
 
 /// What the explorations of the usual bounds reach together, at least.
@@ -20,9 +22,9 @@ fn the_protocol_holds_in_every_state_within_the_usual_bounds() {
     assert!(states >= STATES_MIN, "only {states} states");
 }
 
-/// The counterexample is due to the variant: within the same bounds the whole protocol holds.
+/// And in the way that is said of it.
 #[test]
-fn every_broken_variant_is_found_broken_and_the_whole_protocol_is_not() {
+fn every_broken_variant_is_found_broken() {
     for variant in Variant::ALL {
         let name = variant.name();
         let bounds = variant.bounds();
@@ -34,9 +36,14 @@ fn every_broken_variant_is_found_broken_and_the_whole_protocol_is_not() {
     }
 }
 
+/// So what is found is due to the rule that was taken away.
 #[test]
 fn within_the_bounds_of_the_variants_the_whole_protocol_holds() {
+    let mut explored = HashSet::new();
     for variant in Variant::ALL {
+        if !explored.insert(variant.bounds()) {
+            continue;
+        }
         let found = explore(Model { bounds: variant.bounds(), variant: None }, 1, None);
         if let Some((property, path)) = found.violations.first() {
             panic!("{}: {property}\n{}", variant.name(), trace(path));
