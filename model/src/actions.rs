@@ -75,7 +75,8 @@ impl Action {
     /// Whether it happens by itself, sooner or later: neither a fault nor somebody's wish.
     #[must_use]
     pub fn is_due(self) -> bool {
-        !matches!(self, Self::Append(_) | Self::ReadFloor(..) | Self::Reshard(_)) && !self.is_fault()
+        !matches!(self, Self::Append(_) | Self::ReadFloor(..) | Self::Reshard(_))
+            && !self.is_fault()
     }
 
     /// Whether it is a fault.
@@ -124,13 +125,17 @@ pub fn all() -> impl Iterator<Item = Action> {
             Action::Reshard(r),
         ];
         let leases = shards().map(move |shard| Action::Lease(r, shard));
-        let writes = lanes().flat_map(move |lane| [Action::Write(r, lane), Action::ReadFloor(r, lane)]);
+        let writes =
+            lanes().flat_map(move |lane| [Action::Write(r, lane), Action::ReadFloor(r, lane)]);
         plain.into_iter().chain(leases).chain(writes)
     });
-    let of_lane = lanes().flat_map(|l| [Action::Append(l), Action::LoseTail(l), Action::Retention(l)]);
+    let of_lane =
+        lanes().flat_map(|l| [Action::Append(l), Action::LoseTail(l), Action::Retention(l)]);
     let of_shard = shards().flat_map(move |shard| {
         let marks = lanes().map(move |lane| Action::Mark(shard, lane));
-        [Action::Expire(shard), Action::Pause(shard), Action::TimeOut(shard)].into_iter().chain(marks)
+        [Action::Expire(shard), Action::Pause(shard), Action::TimeOut(shard)]
+            .into_iter()
+            .chain(marks)
     });
     let of_wire = (0..small(WIRE_MAX)).flat_map(|at| [Action::Deliver(at), Action::Repeat(at)]);
     let of_store = (0..FAIL_OVER_EVENTS_MAX).map(Action::FailOver);

@@ -29,8 +29,7 @@ pub struct Exploration {
 #[must_use]
 pub fn explore(model: Model, threads: usize, states_max: Option<usize>) -> Exploration {
     let started = Instant::now();
-    let mut builder =
-        model.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
+    let mut builder = model.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
     if let Some(max) = states_max {
         builder = builder.target_state_count(max);
     }

@@ -243,6 +243,7 @@ impl Log {
     /// Requests of former epochs do nothing any more, and nobody waits for them.
     pub fn forget_dead_requests(&mut self) {
         let epochs = self.coordinators.map(|coordinator| coordinator.epoch);
-        self.wire.retain(|request| !request.late || request.epoch == epochs[usize::from(request.shard)]);
+        self.wire
+            .retain(|request| !request.late || request.epoch == epochs[usize::from(request.shard)]);
     }
 }

@@ -11,7 +11,10 @@ use model::{
 };
 
 #[derive(Debug, Parser)]
-#[command(name = "model", about = "Explores the relay's protocol (P5 to P9) exhaustively, within bounds")]
+#[command(
+    name = "model",
+    about = "Explores the relay's protocol (P5 to P9) exhaustively, within bounds"
+)]
 struct Cli {
     /// Wider bounds: more than ten million states
     #[arg(long)]
@@ -100,7 +103,9 @@ fn line(name: &str, found: &Exploration) -> String {
     let Exploration { states, steps, depth, .. } = found;
     let whole = if found.complete { "all of them" } else { "not all" };
     let seconds = found.took.as_secs_f64();
-    format!("{name:<22} {states:>9} states ({whole}), {steps:>9} steps, depth {depth:>3}, {seconds:>6.1} s")
+    format!(
+        "{name:<22} {states:>9} states ({whole}), {steps:>9} steps, depth {depth:>3}, {seconds:>6.1} s"
+    )
 }
 
 fn show(found: &Exploration) {

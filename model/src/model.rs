@@ -1,7 +1,8 @@
 //! The state of everything, and what can happen next.
 
 use crate::{
-    Action, Bounds, RELAYS, Variant, actions, log::Log, properties, relay::Relay, steps, store::Store,
+    Action, Bounds, RELAYS, Variant, actions, log::Log, properties, relay::Relay, steps,
+    store::Store,
 };
 
 /// Epochs of one id, at most: far beyond what the bounds allow to the whole protocol.

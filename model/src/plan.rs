@@ -1,11 +1,7 @@
 //! Where a lane's publishing goes on (P6, P8), written a second time from the design, without a look at the
 //! engine's own. `tests/against_the_engine.rs` holds the two against each other.
 
-use crate::{
-    log::Tail,
-    store::Floor,
-    variant::Variant,
-};
+use crate::{log::Tail, store::Floor, variant::Variant};
 
 /// What the relay does with a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

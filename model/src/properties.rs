@@ -2,13 +2,7 @@
 
 use stateright::Property;
 
-use crate::{
-    Action, Model, State, actions,
-    plan::Contradiction,
-    relay::Phase,
-    steps,
-    store::bit,
-};
+use crate::{Action, Model, State, actions, plan::Contradiction, relay::Phase, steps, store::bit};
 
 /// Each lane of the log is a prefix of the store's: every number once, in order, the same event. After a
 /// store has lost events, the log may end with them; nothing is ever published over them.

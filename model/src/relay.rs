@@ -116,7 +116,8 @@ impl Relay {
             Phase::Idle
                 | Phase::Leased
                 | Phase::Fencing
-                | Phase::Halted(_) | Phase::Resharding { .. }
+                | Phase::Halted(_)
+                | Phase::Resharding { .. }
         )
     }
 }

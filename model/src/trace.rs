@@ -60,7 +60,9 @@ fn deed(action: Action, before: &State, after: &State) -> String {
             Phase::Halted(why) => format!("reads the tail again, and HALTS: {why:?}"),
             _ => "reads the tail again: it has changed".to_owned(),
         },
-        A::Take(r) => format!("takes {}", events(relay(r).round.iter().map(|e| (e.lane, e.seq, e.id)))),
+        A::Take(r) => {
+            format!("takes {}", events(relay(r).round.iter().map(|e| (e.lane, e.seq, e.id))))
+        }
         A::Write(r, lane) if after.log.partitions == before.log.partitions => {
             format!("is refused in lane {lane}, and starts over ({:?})", relay(r).phase)
         }
@@ -70,7 +72,9 @@ fn deed(action: Action, before: &State, after: &State) -> String {
             format!("writes number {} (e{}) to lane {lane}", record.seq, record.id)
         }
         A::Commit(_) => "asks for the commit".to_owned(),
-        A::ReadFloor(r, lane) => format!("reads lane {lane}'s end for a floor: {:?}", relay(r).floor),
+        A::ReadFloor(r, lane) => {
+            format!("reads lane {lane}'s end for a floor: {:?}", relay(r).floor)
+        }
         A::WriteFloor(_) => "writes the floor".to_owned(),
         A::Reconnect(_) => "sees that its connection to the store is a new one".to_owned(),
         A::EndTenure(_) => "ends its tenure".to_owned(),
@@ -83,9 +87,13 @@ fn deed(action: Action, before: &State, after: &State) -> String {
         A::Expire(shard) => format!("the lease of shard {shard} ends: nobody renews it"),
         A::Crash(_) => "FAULT: dies".to_owned(),
         A::Stop(_) => "FAULT: is stopped for good".to_owned(),
-        A::Pause(shard) => format!("FAULT: the lease of shard {shard} ends, its holder does not know"),
+        A::Pause(shard) => {
+            format!("FAULT: the lease of shard {shard} ends, its holder does not know")
+        }
         A::Doubt(_) => "FAULT: does not learn how its transaction ended".to_owned(),
-        A::Repeat(_) => "FAULT: a request is sent again; the first copy is still under way".to_owned(),
+        A::Repeat(_) => {
+            "FAULT: a request is sent again; the first copy is still under way".to_owned()
+        }
         A::TimeOut(shard) => format!("FAULT: shard {shard}'s transaction is given up"),
         A::FailOver(last) => format!("FAULT: fails over, without what came after e{last}"),
         A::LoseTail(lane) => format!("FAULT: lane {lane} loses its last committed record"),
@@ -153,13 +161,20 @@ impl fmt::Display for End<'_> {
         for (lane, partition) in state.log.partitions.iter().enumerate() {
             let stored: Vec<String> =
                 state.store.lanes[lane].iter().map(|id| format!("e{id}")).collect();
-            let mut logged: Vec<String> = (1..=partition.trimmed).map(|n| format!("{n}:gone")).collect();
+            let mut logged: Vec<String> =
+                (1..=partition.trimmed).map(|n| format!("{n}:gone")).collect();
             logged.extend(partition.records.iter().map(|record| {
                 let open = if record.open { "?" } else { "" };
-                let lost = if state.lost & bit(record.id) != 0 { " (the store lost it)" } else { "" };
+                let lost =
+                    if state.lost & bit(record.id) != 0 { " (the store lost it)" } else { "" };
                 format!("{}:e{}{open}{lost}", record.seq, record.id)
             }));
-            writeln!(f, "      lane {lane}: store [{}], log [{}]", stored.join(" "), logged.join(" "))?;
+            writeln!(
+                f,
+                "      lane {lane}: store [{}], log [{}]",
+                stored.join(" "),
+                logged.join(" ")
+            )?;
         }
         for (relay, name) in state.relays.iter().zip(["A", "B"]) {
             let stopped = if relay.stopped { ", stopped" } else { "" };

@@ -114,7 +114,9 @@ impl Variant {
     #[must_use]
     pub fn damage(self) -> Damage {
         match self {
-            Self::FloorMustBeTheEnd | Self::FloorBeforeTheMarks | Self::HeadsBeforeTails => Damage::FalseHalt,
+            Self::FloorMustBeTheEnd | Self::FloorBeforeTheMarks | Self::HeadsBeforeTails => {
+                Damage::FalseHalt
+            }
             Self::AdvisoryLock => Damage::Standstill,
             _ => Damage::NotExact,
         }
@@ -131,28 +133,24 @@ impl Variant {
             Self::SameEpochAfterAbort => {
                 Bounds { events: 2, doubts: 1, repeats: 1, faults: 2, ..quiet }
             }
-            Self::FloorInsteadOfTail => {
-                Bounds { retentions: 1, crashes: 1, faults: 2, ..quiet }
-            }
+            Self::FloorInsteadOfTail => Bounds { retentions: 1, crashes: 1, faults: 2, ..quiet },
             Self::FloorOfAnotherTopic => {
                 Bounds { retentions: 1, new_topics: 1, crashes: 1, faults: 2, ..quiet }
             }
-            Self::FloorThatLags | Self::FloorBeforeTheMarks => Bounds { retentions: 1, crashes: 1, faults: 2, ..quiet },
+            Self::FloorThatLags | Self::FloorBeforeTheMarks => {
+                Bounds { retentions: 1, crashes: 1, faults: 2, ..quiet }
+            }
             Self::FloorMustBeTheEnd => Bounds { retentions: 1, crashes: 2, faults: 3, ..quiet },
             Self::FloorNumberFromMemory => {
                 Bounds { retentions: 1, pauses: 1, crashes: 1, faults: 3, ..quiet }
             }
-            Self::NumbersWithoutIdentity => {
-                Bounds { events: 3, fail_overs: 1, faults: 1, ..quiet }
-            }
+            Self::NumbersWithoutIdentity => Bounds { events: 3, fail_overs: 1, faults: 1, ..quiet },
             Self::ComparedAtStartOnly => Bounds { events: 3, fail_overs: 1, faults: 1, ..quiet },
             Self::HeadsBeforeTails | Self::LeaseWithoutEpoch => {
                 Bounds { pauses: 1, faults: 1, ..quiet }
             }
             Self::AdvisoryLock => Bounds { stops: 1, faults: 1, ..quiet },
-            Self::OldShardsNotFenced
-            | Self::OldShardsFencedBefore
-            | Self::MapReadBeforeEpoch => {
+            Self::OldShardsNotFenced | Self::OldShardsFencedBefore | Self::MapReadBeforeEpoch => {
                 Bounds { reshards: 1, shards: 2, ..quiet }
             }
             Self::OldMapHoldsMeanwhile => {

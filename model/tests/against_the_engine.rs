@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use model::{
     Action, Bounds, LANES, Model, State, actions,
-    plan::{self, Contradiction, Evidence, Verdict},
     log::Tail,
+    plan::{self, Contradiction, Evidence, Verdict},
     relay::Phase,
     store::{Floor, Store},
 };
@@ -76,14 +76,16 @@ fn model_and_engine_judge_all_small_inputs_alike() {
     };
     let mut seen = HashSet::new();
     let mut floors = vec![None];
-    for (seq, end, topic) in (1..=3).flat_map(|s| (0..=4).flat_map(move |e| [(s, e, 0), (s, e, 1)])) {
+    for (seq, end, topic) in (1..=3).flat_map(|s| (0..=4).flat_map(move |e| [(s, e, 0), (s, e, 1)]))
+    {
         floors.push(Some(Floor { seq, end, topic }));
     }
     for last in lasts() {
         for (start, end) in (0..=3).flat_map(|start| (start..=4).map(move |end| (start, end))) {
             for stable in [false, true] {
                 let tail = Tail { last, start, end, topic: 0, stable };
-                for (head, stored) in (0..=3).flat_map(|h| [None, Some(1), Some(2)].map(|s| (h, s))) {
+                for (head, stored) in (0..=3).flat_map(|h| [None, Some(1), Some(2)].map(|s| (h, s)))
+                {
                     for floor in &floors {
                         seen.insert(agree(&Evidence { tail, head, stored, floor: *floor }));
                     }
@@ -96,7 +98,11 @@ fn model_and_engine_judge_all_small_inputs_alike() {
 }
 
 /// What the engine's relay would publish from memory, as lane, number and event.
-fn round_of_engine(state: &State, published: [u8; LANES], lanes: &[usize]) -> Vec<(usize, u8, EventId)> {
+fn round_of_engine(
+    state: &State,
+    published: [u8; LANES],
+    lanes: &[usize],
+) -> Vec<(usize, u8, EventId)> {
     let mut offered = vec![];
     for lane in 0..LANES {
         let events = state.store.lanes[lane].iter().zip(1u64..);

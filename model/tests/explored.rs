@@ -58,7 +58,9 @@ fn a_counterexample_can_be_read() {
     let variant = Variant::SameEpochAfterAbort;
     let found = explore(Model { bounds: variant.bounds(), variant: Some(variant) }, 1, None);
     let text = trace(&found.violations[0].1);
-    for part in ["a LATE abort of epoch 1 arrives: ends what is open", "FAULT: ", "store [", "log ["] {
+    for part in
+        ["a LATE abort of epoch 1 arrives: ends what is open", "FAULT: ", "store [", "log ["]
+    {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
 }

@@ -55,12 +55,8 @@ pub(super) fn doubt(model: &Model, s: &mut State, r: u8) -> Option<()> {
     when(matches!(relay.phase, Phase::Sending | Phase::Ending) && !relay.stopped)?;
     spend(s, |left| &mut left.doubts)?;
     if model.is(Variant::SameEpochAfterAbort) && relay.phase == Phase::Sending {
-        let request = EndTxn {
-            shard: id_of(model, s, r),
-            epoch: relay.epoch,
-            commit: false,
-            late: false,
-        };
+        let request =
+            EndTxn { shard: id_of(model, s, r), epoch: relay.epoch, commit: false, late: false };
         when(s.log.wire.push(request))?;
         let relay = &mut s.relays[usize::from(r)];
         relay.round = Default::default();
