@@ -36,7 +36,7 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.variant.as_deref() {
-        Some(name) => variants(&cli, name),
+        Some(name) => variants(name),
         None => Ok(protocol(&cli)),
     };
     match outcome {
@@ -59,7 +59,7 @@ fn protocol(cli: &Cli) -> bool {
         show(&found);
         totals.add(&found);
     }
-    let broken = Variant::ALL.iter().filter(|variant| is_found_broken(**variant, cli)).count();
+    let broken = Variant::ALL.iter().filter(|variant| is_found_broken(**variant)).count();
     println!("{broken} of {} broken variants are found broken", Variant::ALL.len());
     println!("{} states, {} violations", totals.states, totals.violations);
     let holds = totals.violations == 0 && totals.unreached == 0 && broken == Variant::ALL.len();
@@ -117,19 +117,19 @@ fn show(found: &Exploration) {
     }
 }
 
-fn is_found_broken(variant: Variant, cli: &Cli) -> bool {
-    let found = broken(variant, cli);
+fn is_found_broken(variant: Variant) -> bool {
+    let found = broken(variant);
     found.violations.iter().any(|(property, _)| *property == variant.damage().property())
 }
 
-fn broken(variant: Variant, cli: &Cli) -> Exploration {
-    let found = explore(Model { bounds: variant.bounds(), variant: Some(variant) }, 1, cli.states);
+fn broken(variant: Variant) -> Exploration {
+    let found = explore(Model { bounds: variant.bounds(), variant: Some(variant) }, 1, None);
     println!("{}", line(variant.name(), &found));
     found
 }
 
 /// True when all that were asked for are found broken.
-fn variants(cli: &Cli, name: &str) -> Result<bool, String> {
+fn variants(name: &str) -> Result<bool, String> {
     let chosen: Vec<Variant> =
         Variant::ALL.iter().copied().filter(|v| name == "all" || v.name() == name).collect();
     if chosen.is_empty() {
@@ -138,7 +138,7 @@ fn variants(cli: &Cli, name: &str) -> Result<bool, String> {
     }
     let mut all_broken = true;
     for variant in chosen {
-        let found = broken(variant, cli);
+        let found = broken(variant);
         show(&found);
         all_broken &= !found.violations.is_empty();
     }
