@@ -24,6 +24,8 @@ use decider::{Decider, Parts};
 use intake::{AgendaWays, Intake};
 pub use limits::{Limits, RetryPolicy};
 use relay::Relay;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use relay::pure as relay_plan;
 use status::Status;
 pub use status::{Counters, Health};
 use tokio::sync::{mpsc, watch};

@@ -36,6 +36,8 @@ use std::{ffi::OsString, fmt::Write as _, process::ExitCode};
 
 use axum::Router;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::settings::settings_of;
 pub use self::settings::{Settings, SettingsError};
 use crate::{engine::Client, service::Service};
 

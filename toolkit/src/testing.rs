@@ -4,6 +4,9 @@ pub mod faulty_log;
 pub mod faulty_store;
 mod given;
 pub mod log_conformance;
+pub mod relay_plan;
+#[cfg(feature = "process")]
+pub mod settings;
 mod stage;
 pub mod store_conformance;
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::interrupt::{self, Interrupted};
-use crate::{bench, check, tests, tidy, up, workspace};
+use crate::{bench, check, programs, tests, tidy, up, workspace};
 
 /// Exit code of a command that a signal ended, as shells report it for SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -38,6 +38,12 @@ enum Command {
     /// Measure on PostgreSQL and Kafka, each figure beside hand-written code; optimised build
     #[command(after_help = BENCH_HELP)]
     Bench(BenchArgs),
+    /// Explore the relay's protocol (P5 to P9) exhaustively, and its broken variants
+    #[command(after_help = MODEL_HELP)]
+    Model(OwnArgs),
+    /// Feed every decoder of outside bytes with new random and mutated inputs
+    #[command(after_help = FUZZ_HELP)]
+    Fuzz(FuzzArgs),
     /// Check format, lints, documentation, dependencies and the repository's own rules
     Check,
     /// Check the repository's own rules only: sizes, leftovers, links, named rules
@@ -55,6 +61,39 @@ Where the servers come from, first match wins:
 
 Own servers listen on free loopback ports, keep their data in a temporary folder and are
 gone when the command ends, however it ends. Their output is in target/xtask/logs/.";
+
+const MODEL_HELP: &str = "\
+Options (`cargo xtask model -- --help` says more):
+  --large         more than ten million states
+  --states N      stop each exploration after about N states
+  --variant NAME  one broken variant and its counterexample (`all` for every one)
+  --json          a last line of JSON
+
+docs/model.md says what is modelled and how to read a counterexample.";
+
+const FUZZ_HELP: &str = "\
+What is found is saved in the corpus, where plain `cargo test` finds it from then on.
+docs/fuzzing.md says more.";
+
+/// Arguments that the program itself understands.
+#[derive(Debug, Args)]
+pub(crate) struct OwnArgs {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FuzzArgs {
+    /// How long each target is run
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) seconds: u64,
+    /// The seed of the first input; else one from the clock
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Which targets (all of them when none is named; `help` lists them)
+    #[arg(value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {
@@ -187,6 +226,8 @@ fn run(command: Command) -> Result<bool> {
         Command::Up(args) => up::up(&workspace, &args),
         Command::Down(args) => up::down(&workspace, &args),
         Command::Bench(args) => bench::run(&workspace, &args),
+        Command::Model(args) => programs::model(&workspace, &args),
+        Command::Fuzz(args) => programs::fuzz(&workspace, &args),
         Command::Check => check::run(&workspace),
         Command::Tidy => tidy::run(&workspace),
     }

@@ -11,6 +11,7 @@ mod check;
 mod cli;
 mod interrupt;
 mod process;
+mod programs;
 mod servers;
 mod services;
 mod tempdir;

@@ -9,6 +9,15 @@ mod rounds;
 
 use std::{fmt, sync::Arc};
 
+/// What the relay decides without any I/O.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod pure {
+    pub(crate) use super::{
+        plan::{Start, Tail, judge},
+        rounds::Rounds,
+    };
+}
+
 use plan::{Start, Tail, judge};
 use rounds::Rounds;
 use tokio::sync::{mpsc, watch};
@@ -338,12 +347,16 @@ impl Relay {
     }
 
     /// Compares each lane's tail with the store (P6, P8). The inner error is a contradiction.
+    ///
+    /// The tail is read before the store: read the other way round, what a later holder appends and publishes
+    /// in between would look like a log that the store does not know. For the same reason it is read again
+    /// before anything halts.
     async fn compare(&self) -> Result<Result<Rounds, String>, End> {
-        let heads = self.store.lane_heads().await?;
         let mut positions = vec![];
         for lane in &self.lanes {
-            let head = heads.get(lane.0 as usize).copied().unwrap_or(0);
             let tail = self.tail(*lane).await?;
+            let heads = self.store.lane_heads().await?;
+            let head = heads.get(lane.0 as usize).copied().unwrap_or(0);
             let stored = match &tail.last {
                 Some((seq, _)) if *seq <= head => {
                     let events = self.store.read_lane(*lane, seq - 1, 1).await?;
@@ -358,6 +371,9 @@ impl Relay {
                     positions.push((*lane, seq, head, floor.map_or(0, |floor| floor.lane_seq)));
                 }
                 Start::Wait(reason) => return Err(End::Trouble(reason)),
+                Start::Halt(_) if self.tail(*lane).await? != tail => {
+                    return Err(End::Doubt(format!("{lane:?}: the log has changed meanwhile")));
+                }
                 Start::Halt(reason) => return Ok(Err(reason)),
             }
         }
@@ -383,7 +399,7 @@ impl Relay {
                 }
                 return Ok(Tail {
                     last: ours,
-                    untouched: back.start_offset == 0,
+                    start_offset: back.start_offset,
                     end_offset: back.end_offset,
                     stable: back.stable,
                     topic_id: back.topic_id,
@@ -400,6 +416,12 @@ impl Relay {
             let source = SourceLane { topic: self.topic.clone(), lane };
             let back = self.log.read_back(&source, 1).await?;
             let lane_seq = rounds.position(lane);
+            // While marks are being written the end is not known; and a number and an offset belong together
+            // only while nobody else has published. Another time, then.
+            let last = back.records.last().and_then(|record| self.identity.ours(record));
+            if !back.stable || last.is_none_or(|(seq, _)| seq != lane_seq) {
+                continue;
+            }
             let floor =
                 Floor { lane, lane_seq, end_offset: back.end_offset, topic_id: back.topic_id };
             self.store

@@ -103,13 +103,33 @@ fn with_otlp(
     }
 }
 
+/// The same of given variables, and of a file's text.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn settings_of(
+    variables: impl IntoIterator<Item = (String, String)>,
+    file: Option<&str>,
+) -> Result<Settings, SettingsError> {
+    let path = variables::CONFIG.full_name();
+    let variables = variables.into_iter().filter(|(name, _)| *name != path);
+    let mut sources = Sources::from_variables(variables);
+    let mut errors = vec![];
+    if let Some(text) = file {
+        sources.take_file(text, &mut errors);
+    }
+    settled(&sources, errors)
+}
+
 fn read(mut sources: Sources) -> Result<Settings, SettingsError> {
     let mut errors = vec![];
     let file = sources.get(&variables::CONFIG).map(|(path, _)| PathBuf::from(path));
     if let Some(path) = file {
         sources.read_file(&path, &mut errors);
     }
-    let mut reader = Reader { sources: &sources, errors, in_force: vec![] };
+    settled(&sources, errors)
+}
+
+fn settled(sources: &Sources, errors: Vec<String>) -> Result<Settings, SettingsError> {
+    let mut reader = Reader { sources, errors, in_force: vec![] };
     let settings = reader.settings();
     let Reader { mut errors, in_force, .. } = reader;
     match settings {

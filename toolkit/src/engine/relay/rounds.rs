@@ -28,7 +28,7 @@ struct LaneQueue {
 }
 
 /// The lanes of one shard.
-pub(super) struct Rounds {
+pub(crate) struct Rounds {
     lanes: BTreeMap<Lane, LaneQueue>,
     /// The next round, made while the last one is under way.
     prepared: Vec<NewRecord>,
@@ -38,7 +38,7 @@ pub(super) struct Rounds {
 
 impl Rounds {
     /// Each lane with the last number in the log, the last one in the store, and that of its floor.
-    pub(super) fn new(positions: Vec<(Lane, LaneSeq, LaneSeq, LaneSeq)>) -> Self {
+    pub(crate) fn new(positions: Vec<(Lane, LaneSeq, LaneSeq, LaneSeq)>) -> Self {
         let lanes = positions.into_iter().map(|(lane, published, head, floor)| {
             let queue = LaneQueue {
                 published,
@@ -54,7 +54,7 @@ impl Rounds {
     }
 
     /// Takes events from memory, as far as they follow on.
-    pub(super) fn offer(&mut self, events: &[RecordedEvent]) {
+    pub(crate) fn offer(&mut self, events: &[RecordedEvent]) {
         for event in events {
             let Some(published) = &event.published else { continue };
             let Some(lane) = self.lanes.get_mut(&published.lane) else { continue };
@@ -93,7 +93,7 @@ impl Rounds {
     }
 
     /// Makes records of what is queued, until the next round has `max`: each lane's in order.
-    pub(super) fn prepare(&mut self, identity: &ServiceIdentity, max: usize) {
+    pub(crate) fn prepare(&mut self, identity: &ServiceIdentity, max: usize) {
         let first = self.next.unwrap_or(Lane(0));
         let order: Vec<Lane> =
             self.lanes.range(first..).chain(self.lanes.range(..first)).map(|(l, _)| *l).collect();
@@ -117,7 +117,7 @@ impl Rounds {
     }
 
     /// The next round, to be published now.
-    pub(super) fn take(&mut self) -> Vec<NewRecord> {
+    pub(crate) fn take(&mut self) -> Vec<NewRecord> {
         for lane in self.lanes.values_mut() {
             lane.sent = lane.taken;
         }
