@@ -173,16 +173,24 @@ async fn make_trouble(State(office): State<Office>, request: Request, next: Next
     let key = request.headers().get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok());
     let name = format!("{} {} {}", request.method(), request.uri().path(), key.unwrap_or_default());
     let fate = office.mischief().next(&name);
-    if let Some(delay) = fate.delay {
-        tokio::time::sleep(delay).await;
-    }
-    let failed = || Wrong(StatusCode::INTERNAL_SERVER_ERROR, "it went wrong".to_owned());
-    match fate.end {
+    let Some(delay) = fate.delay else { return meet(fate.end, request, next).await };
+    // A caller who has gone does not stop what is on its way: it lands all the same, late.
+    let late = tokio::spawn(async move {
+        tokio::time::sleep(delay.before).await;
+        let answer = meet(fate.end, request, next).await;
+        tokio::time::sleep(delay.after).await;
+        answer
+    });
+    late.await.unwrap_or_else(|_| failed())
+}
+
+async fn meet(end: Ending, request: Request, next: Next) -> Response {
+    match end {
         Ending::Well => next.run(request).await,
-        Ending::FailBefore => failed().into_response(),
+        Ending::FailBefore => failed(),
         Ending::FailAfter => {
             next.run(request).await;
-            failed().into_response()
+            failed()
         }
         Ending::LoseAnswer => {
             let mut response = next.run(request).await;
@@ -190,4 +198,8 @@ async fn make_trouble(State(office): State<Office>, request: Request, next: Next
             response
         }
     }
+}
+
+fn failed() -> Response {
+    Wrong(StatusCode::INTERNAL_SERVER_ERROR, "it went wrong".to_owned()).into_response()
 }

@@ -33,7 +33,7 @@ pub use entries::{
     RefundRefusal, RefundRequest, VoidAnswer,
 };
 pub use journal::JournalError;
-pub use office::Office;
+pub use office::{EntryError, Office};
 pub use serve::{CONNECTIONS_MAX, Serving, serve};
 pub use totals::{Sums, Totals};
-pub use trouble::{Made, Trouble};
+pub use trouble::{DELAY_MS_MAX, Made, Trouble};

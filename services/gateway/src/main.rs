@@ -21,9 +21,12 @@ struct Args {
     /// What the trouble is drawn from
     #[arg(long, env = "GATEWAY_SEED", default_value_t = 1, value_name = "S")]
     seed: u64,
-    /// How long a delayed request waits, in milliseconds
+    /// How long a delayed request waits before it is carried out, in milliseconds
     #[arg(long, env = "GATEWAY_DELAY_MS", default_value_t = 0, value_name = "MS")]
     delay_ms: u64,
+    /// How long the answer of a delayed request waits after it was carried out, in milliseconds
+    #[arg(long, env = "GATEWAY_DELAY_ANSWER_MS", default_value_t = 0, value_name = "MS")]
+    delay_answer_ms: u64,
     /// Percent of requests that are delayed
     #[arg(long, env = "GATEWAY_DELAY", default_value_t = 100, value_name = "PERCENT")]
     delay: u8,
@@ -43,7 +46,8 @@ impl Args {
         Trouble {
             seed: self.seed,
             delay_ms: self.delay_ms,
-            delay_percent: if self.delay_ms == 0 { 0 } else { self.delay },
+            delay_answer_ms: self.delay_answer_ms,
+            delay_percent: if self.delay_ms + self.delay_answer_ms == 0 { 0 } else { self.delay },
             fail_before_percent: self.fail_before,
             fail_after_percent: self.fail_after,
             lose_answer_percent: self.lose_answer,

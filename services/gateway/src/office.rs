@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     books::{Books, Entry, Unfit},
-    entries::{Balance, Charge, Refund},
+    entries::{Amount, Balance, Charge, Refund},
     journal::{Journal, JournalError},
     totals::Totals,
     trouble::{Mischief, Trouble},
@@ -35,9 +35,12 @@ struct Desk {
 
 /// Why an entry could not be made.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum EntryError {
+#[non_exhaustive]
+pub enum EntryError {
+    /// The request does not fit the books.
     #[error(transparent)]
     Unfit(#[from] Unfit),
+    /// It could not be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
 }
@@ -63,6 +66,14 @@ impl Office {
         desk.journal = Some(journal);
         drop(desk);
         Ok(office)
+    }
+
+    /// Opens an account, or sets what it has.
+    ///
+    /// # Errors
+    /// It is in another currency, or the journal cannot be written.
+    pub async fn set_funds(&self, account: &str, funds: Amount) -> Result<(), EntryError> {
+        self.enter(Entry::Account { account: account.to_owned(), funds }, |_| ()).await
     }
 
     /// Sets how it misbehaves.

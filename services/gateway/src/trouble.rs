@@ -15,6 +15,10 @@ use serde::{Deserialize, Serialize};
 
 /// Keys whose tries are counted; beyond them all count as first ones.
 const COUNTED_MAX: usize = 1_000_000;
+const SHARES: &str =
+    "shares are percents: the three failures together are at most 100, and so is the delay";
+/// The longest delay, in milliseconds.
+pub const DELAY_MS_MAX: u64 = 600_000;
 
 /// How the gateway misbehaves. Shares are in percent of the requests to charges, refunds and voids, the
 /// queries included. At most one of the three failures strikes a request; delay comes on top.
@@ -23,8 +27,11 @@ const COUNTED_MAX: usize = 1_000_000;
 pub struct Trouble {
     /// What all is drawn from.
     pub seed: u64,
-    /// How long a delayed request waits before it is looked at, in milliseconds.
+    /// How long a delayed request waits before it is carried out, in milliseconds. It is carried out also
+    /// when its caller has gone meanwhile.
     pub delay_ms: u64,
+    /// How long the answer of a delayed request waits after it was carried out, in milliseconds.
+    pub delay_answer_ms: u64,
     /// Share of delayed requests.
     pub delay_percent: u8,
     /// Share of requests that are answered with 500 and not carried out.
@@ -45,7 +52,10 @@ impl Trouble {
             [self.fail_before_percent, self.fail_after_percent, self.lose_answer_percent];
         let sum: u32 = shares.iter().copied().map(u32::from).sum();
         if sum > 100 || self.delay_percent > 100 {
-            return Err("shares are percents: the three failures together are at most 100, and so is the delay");
+            return Err(SHARES);
+        }
+        if self.delay_ms > DELAY_MS_MAX || self.delay_answer_ms > DELAY_MS_MAX {
+            return Err("a delay is at most 600000 milliseconds");
         }
         Ok(())
     }
@@ -67,15 +77,26 @@ impl Trouble {
             n if n < before + after + lost => Ending::LoseAnswer,
             _ => Ending::Well,
         };
-        Fate { delay: delayed.then(|| Duration::from_millis(self.delay_ms)), end }
+        let delay = Delay {
+            before: Duration::from_millis(self.delay_ms),
+            after: Duration::from_millis(self.delay_answer_ms),
+        };
+        Fate { delay: delayed.then_some(delay), end }
     }
 }
 
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fate {
-    pub(crate) delay: Option<Duration>,
+    pub(crate) delay: Option<Delay>,
     pub(crate) end: Ending,
+}
+
+/// How long a request, and then its answer, are on their way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delay {
+    pub(crate) before: Duration,
+    pub(crate) after: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +191,7 @@ mod tests {
         let trouble = Trouble {
             seed,
             delay_ms: 1,
+            delay_answer_ms: 0,
             delay_percent: 50,
             fail_before_percent: 10,
             fail_after_percent: 10,
