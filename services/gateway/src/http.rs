@@ -39,6 +39,7 @@ pub(crate) fn router(office: Office) -> Router {
         .route("/totals", get(totals))
         .route("/trouble", get(trouble).put(set_trouble))
         .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(|| async { "ready\n" }))
         .merge(troubled)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(office)

@@ -1,8 +1,10 @@
-//! What the order service is told as a process.
+//! The order service as a process, and what it is told.
 
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
-use quadrille::process::{Own, OwnVariable};
+use quadrille::process::{Own, OwnVariable, main_configured};
+
+use crate::{Orders, router_with};
 
 const FINISH_WITHIN: OwnVariable = OwnVariable {
     name: "ORDER_FINISH_WITHIN",
@@ -11,12 +13,16 @@ const FINISH_WITHIN: OwnVariable = OwnVariable {
     what: "how long an order has to end; then its cancellation is asked for",
 };
 
-/// The variables that are this service's own.
-pub const VARIABLES: &[OwnVariable] = &[FINISH_WITHIN];
+/// The service as a process, until a signal ends it.
+pub fn run() -> ExitCode {
+    main_configured(&[FINISH_WITHIN], |own| {
+        let finish_within = configured(own)?;
+        Some((Orders, move |client| router_with(client, finish_within)))
+    })
+}
 
-/// How long an order has to end, as the variables say. `None` when something is wrong; `own` has the errors
-/// then.
-pub fn configured(own: &mut Own) -> Option<Duration> {
+/// `None` when something is wrong; `own` has the errors then.
+fn configured(own: &mut Own) -> Option<Duration> {
     let within = own.read(&FINISH_WITHIN, |text| match text.parse() {
         Ok(seconds @ 1..=31_536_000) => Ok(Duration::from_secs(seconds)),
         _ => Err("is out of range; write 1 to 31536000".to_owned()),

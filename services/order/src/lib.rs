@@ -18,7 +18,7 @@ pub use command::{
     PlaceRefused, RefuseCancellation,
 };
 #[cfg(feature = "process")]
-pub use configuration::{VARIABLES, configured};
+pub use configuration::run;
 pub use http::{router, router_with};
 pub use order::{Cancellation, CancellationWasRefused, End, Order, Status, TimeIsUp};
 use quadrille::prelude::*;

@@ -1,10 +1,10 @@
-//! What the payment service is told as a process.
+//! The payment service as a process, and what it is told.
 
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
-use quadrille::process::{Own, OwnVariable};
+use quadrille::process::{Own, OwnVariable, main_configured};
 
-use crate::{Gateway, Payment};
+use crate::{Gateway, Payment, router_for};
 
 const GATEWAY_URL: OwnVariable = OwnVariable {
     name: "PAYMENT_GATEWAY_URL",
@@ -19,11 +19,17 @@ const GATEWAY_TIMEOUT_MS: OwnVariable = OwnVariable {
     what: "how long one call to the gateway may take before its outcome counts as unknown",
 };
 
-/// The variables that are this service's own.
-pub const VARIABLES: &[OwnVariable] = &[GATEWAY_URL, GATEWAY_TIMEOUT_MS];
+/// The service as a process, until a signal ends it.
+pub fn run() -> ExitCode {
+    main_configured(&[GATEWAY_URL, GATEWAY_TIMEOUT_MS], |own| {
+        let payment = configured(own)?;
+        let router = router_for(&payment);
+        Some((payment, router))
+    })
+}
 
-/// The service as its variables say. `None` when something is wrong; `own` has the errors then.
-pub fn configured(own: &mut Own) -> Option<Payment> {
+/// `None` when something is wrong; `own` has the errors then.
+fn configured(own: &mut Own) -> Option<Payment> {
     let url = own.read(&GATEWAY_URL, |url| {
         url.parse::<Gateway>().map_err(|error| error.to_string())
     })?;

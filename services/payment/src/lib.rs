@@ -18,7 +18,7 @@ pub use charging::{
     AccountCharged, AccountRefunded, ChargeAccount, ChargeAnswer, Charging, RefundAccount,
 };
 #[cfg(feature = "process")]
-pub use configuration::{VARIABLES, configured};
+pub use configuration::run;
 pub use gateway::{Gateway, NotAGateway};
 use gateway::NoGateway;
 pub use http::{router, router_for};
