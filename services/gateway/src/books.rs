@@ -169,8 +169,7 @@ impl Books {
             return Err(RefundRefusal::MoreThanCharged);
         }
         // What was charged came from an account, and accounts do not go.
-        let balance =
-            self.accounts.get_mut(&charged.account).ok_or(RefundRefusal::NeverCharged)?;
+        let balance = self.accounts.get_mut(&charged.account).ok_or(RefundRefusal::NeverCharged)?;
         charge.refunded += minor;
         balance.refunded += minor;
         balance.funds.minor = balance.funds.minor.saturating_add(*minor);
@@ -249,7 +248,8 @@ mod tests {
     #[test]
     fn a_void_that_comes_first_leaves_a_tombstone() {
         let key = || "k".to_owned();
-        let books = books([Entry::Void { key: key() }, charge("k", 60), Entry::Void { key: key() }]);
+        let books =
+            books([Entry::Void { key: key() }, charge("k", 60), Entry::Void { key: key() }]);
         assert_eq!(books.charge("k").unwrap().answer, ChargeAnswer::Voided);
         assert_eq!(books.void_answer("k"), VoidAnswer::Voided);
         assert_eq!(standing(&books), (100, 0, 0));

@@ -158,7 +158,9 @@ fn key(headers: &HeaderMap) -> Result<String, Wrong> {
 
 fn checked_name(what: &str, name: &str) -> Result<(), Wrong> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(Wrong::unfit(format!("{what} needs 1 to {NAME_BYTES_MAX} bytes of plain text")));
+        return Err(Wrong::unfit(format!(
+            "{what} needs 1 to {NAME_BYTES_MAX} bytes of plain text"
+        )));
     }
     Ok(())
 }

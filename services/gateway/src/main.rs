@@ -65,8 +65,7 @@ async fn main() -> Result<()> {
         None => Office::in_memory(),
     };
     office.set_trouble(args.trouble()).map_err(|error| anyhow!(error))?;
-    let (mut term, mut int) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut serving = gateway::serve(office, args.address)
         .await
         .with_context(|| format!("cannot listen on {}", args.address))?;

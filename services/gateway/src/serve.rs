@@ -103,5 +103,8 @@ async fn converse(stream: TcpStream, router: Router) -> hyper::Result<()> {
             }
         }
     });
-    http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer).await
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), answer)
+        .await
 }

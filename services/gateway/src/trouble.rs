@@ -48,8 +48,7 @@ impl Trouble {
     /// # Errors
     /// A share, or the three failures together, above 100.
     pub fn check(&self) -> Result<(), &'static str> {
-        let shares =
-            [self.fail_before_percent, self.fail_after_percent, self.lose_answer_percent];
+        let shares = [self.fail_before_percent, self.fail_after_percent, self.lose_answer_percent];
         let sum: u32 = shares.iter().copied().map(u32::from).sum();
         if sum > 100 || self.delay_percent > 100 {
             return Err(SHARES);
@@ -221,7 +220,8 @@ mod tests {
 
     #[test]
     fn shares_above_the_whole_are_refused() {
-        let trouble = Trouble { fail_before_percent: 60, fail_after_percent: 60, ..Trouble::default() };
+        let trouble =
+            Trouble { fail_before_percent: 60, fail_after_percent: 60, ..Trouble::default() };
         assert!(trouble.check().is_err());
         assert!(Trouble { lose_answer_percent: 100, ..Trouble::default() }.check().is_ok());
     }

@@ -23,8 +23,9 @@ pub use http::{router, router_with};
 pub use order::{Cancellation, CancellationWasRefused, End, Order, Status, TimeIsUp};
 use quadrille::prelude::*;
 use schemas::{
-    CancellationReason, CancellationRefused, FailureReason, OrderCancellationRequested, OrderCancelled, OrderConcluded, OrderDelivered,
-    OrderFailed, PaymentDeclined, ProductOutOfStock, ShipmentCancelled, ShipmentFailed,
+    CancellationReason, CancellationRefused, FailureReason, OrderCancellationRequested,
+    OrderCancelled, OrderConcluded, OrderDelivered, OrderFailed, PaymentDeclined,
+    ProductOutOfStock, ShipmentCancelled, ShipmentFailed,
 };
 
 /// The service.

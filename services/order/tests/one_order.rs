@@ -243,8 +243,7 @@ fn explore(story: Story) -> Explored {
         }
         explored.worlds += 1;
         let pairs = (0..SERVICES).flat_map(|c| (0..SERVICES).map(move |s| (c, s)));
-        let mut moves: Vec<World> =
-            pairs.filter_map(|(c, s)| world.after_delivery(c, s)).collect();
+        let mut moves: Vec<World> = pairs.filter_map(|(c, s)| world.after_delivery(c, s)).collect();
         moves.extend(world.after_the_gateway());
         moves.extend(world.after_its_time());
         // Quiet: nothing unread, no effect and no deadline pending.

@@ -30,9 +30,8 @@ pub fn run() -> ExitCode {
 
 /// `None` when something is wrong; `own` has the errors then.
 fn configured(own: &mut Own) -> Option<Payment> {
-    let url = own.read(&GATEWAY_URL, |url| {
-        url.parse::<Gateway>().map_err(|error| error.to_string())
-    })?;
+    let url =
+        own.read(&GATEWAY_URL, |url| url.parse::<Gateway>().map_err(|error| error.to_string()))?;
     let timeout = own.read(&GATEWAY_TIMEOUT_MS, |text| match text.parse() {
         Ok(ms @ 1..=600_000) => Ok(Duration::from_millis(ms)),
         _ => Err("is out of range; write 1 to 600000".to_owned()),

@@ -77,7 +77,9 @@ mod tests {
         for good in ["http://127.0.0.1:8090", "http://pay.internal/v1/", "http://[::1]:80"] {
             assert!(good.parse::<Gateway>().is_ok(), "{good}");
         }
-        for bad in ["", "127.0.0.1:8090", "https://pay.example", "http://", "http://h/?q", "ftp://h"] {
+        for bad in
+            ["", "127.0.0.1:8090", "https://pay.example", "http://", "http://h/?q", "ftp://h"]
+        {
             assert!(bad.parse::<Gateway>().is_err(), "{bad}");
         }
     }

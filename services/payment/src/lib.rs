@@ -19,8 +19,8 @@ pub use charging::{
 };
 #[cfg(feature = "process")]
 pub use configuration::run;
-pub use gateway::{Gateway, NotAGateway};
 use gateway::NoGateway;
+pub use gateway::{Gateway, NotAGateway};
 pub use http::{router, router_for};
 use quadrille::{effect::Performers, handler::Role, prelude::*};
 use schemas::{
@@ -54,9 +54,9 @@ impl Service for Payment {
             Charging::Gateway(gateway) => Performers::new()
                 .with::<ChargeAccount>(gateway.clone())
                 .with::<RefundAccount>(gateway.clone()),
-            Charging::Local => Performers::new()
-                .with::<ChargeAccount>(NoGateway)
-                .with::<RefundAccount>(NoGateway),
+            Charging::Local => {
+                Performers::new().with::<ChargeAccount>(NoGateway).with::<RefundAccount>(NoGateway)
+            }
         }
     }
 }

@@ -182,7 +182,11 @@ impl<S: Service> Stage<S> {
     ///
     /// # Panics
     /// When there is no such effect, or the outcome cannot be serialised.
-    pub fn performed<E: Effect>(&mut self, key: &str, outcome: &E::Outcome) -> Result<(), HandlerError> {
+    pub fn performed<E: Effect>(
+        &mut self,
+        key: &str,
+        outcome: &E::Outcome,
+    ) -> Result<(), HandlerError> {
         let pending = self.wanted(E::TYPE, key);
         let said = Said::by_another(outcome, self.pending[pending].saga);
         self.come(pending, said.event_type, said.payload)
@@ -194,7 +198,12 @@ impl<S: Service> Stage<S> {
     }
 
     /// As in the engine: what has happened is recorded under its key, before its handler runs.
-    fn come(&mut self, pending: usize, event_type: &'static str, payload: Bytes) -> Result<(), HandlerError> {
+    fn come(
+        &mut self,
+        pending: usize,
+        event_type: &'static str,
+        payload: Bytes,
+    ) -> Result<(), HandlerError> {
         let Pending { key, saga, .. } = self.pending[pending].clone();
         let stream = barrier::stream(&key).map_err(HandlerError::terminal)?;
         let cell = self.turn(saga, key.clone());
