@@ -55,7 +55,7 @@ async fn main() -> ExitCode {
 async fn run(args: &Args) -> Result<bool> {
     let folder = Folder::open(args.data.as_deref())?;
     let script = Script { seed: args.seed, sagas: args.sagas, skus: args.skus };
-    folder.check_story(&script)?;
+    folder.check_story(&script, args.local_accounts)?;
     let till = match args.local_accounts {
         true => None,
         false => Some(Till::open(&folder.path, gateway_port(args)).await?),
@@ -259,16 +259,21 @@ impl Folder {
         Ok(Self { path, temporary })
     }
 
-    /// A folder belongs to one story: another seed would place its orders among those of the first.
-    fn check_story(&self, script: &Script) -> Result<()> {
+    /// A folder belongs to one story: another seed would place its orders among those of the first, and
+    /// money is in one place.
+    fn check_story(&self, script: &Script, local_accounts: bool) -> Result<()> {
         let file = self.path.join("story.json");
-        let story =
-            serde_json::json!({ "seed": script.seed, "sagas": script.sagas, "skus": script.skus })
-                .to_string();
+        let story = serde_json::json!({
+            "seed": script.seed,
+            "sagas": script.sagas,
+            "skus": script.skus,
+            "local_accounts": local_accounts,
+        })
+        .to_string();
         match std::fs::read_to_string(&file) {
             Ok(found) if found == story => Ok(()),
             Ok(found) => bail!(
-                "{} holds another story, {found}: use the same --seed, --sagas and --skus, or another folder",
+                "{} holds another story, {found}: use the same --seed, --sagas, --skus and --local-accounts, or another folder",
                 self.path.display()
             ),
             Err(_) => {
