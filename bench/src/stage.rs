@@ -109,11 +109,11 @@ impl Stage {
     pub(crate) async fn open(context: &Context, setup: Setup) -> Result<Self> {
         let homes = Homes::make(context).await?;
         let ends = Arc::new(Ends::default());
-        let orders = start(Orders, &homes, setup.limits, Some(ends.clone())).await?;
+        let orders = start(Orders::default(), &homes, setup.limits, Some(ends.clone())).await?;
         let others = if setup.processes {
             Others::Children(Children::start(&homes, setup.market).await?)
         } else {
-            let payments = start(Payment, &homes, setup.limits, None).await?;
+            let payments = start(Payment::default(), &homes, setup.limits, None).await?;
             setup.market.fund(&payments.client()).await?;
             let stock = start(Inventory, &homes, setup.limits, None).await?;
             setup.market.fill(&stock.client()).await?;

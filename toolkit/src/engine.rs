@@ -33,7 +33,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     barrier::Dispatch,
     choreography::ServiceDescription,
-    effect::{AnyPerformer, Effect, Performer, erase},
+    effect::{AnyPerformer, Effect, Performer, Performers},
     event::{EventDescription, EventKind},
     id::Lane,
     log::{EventLog, LogError, TopicSpec, record::ServiceIdentity},
@@ -118,7 +118,7 @@ pub struct Engine<S: Service> {
     log: Arc<dyn EventLog>,
     config: Config,
     runtime: Runtime,
-    performers: Vec<Arc<dyn AnyPerformer>>,
+    performers: Performers,
 }
 
 impl<S: Service> fmt::Debug for Engine<S> {
@@ -136,7 +136,8 @@ impl<S: Service> Engine<S> {
         log: Arc<dyn EventLog>,
         config: Config,
     ) -> Self {
-        Self { service, store, log, config, runtime: Runtime::tokio(), performers: vec![] }
+        let performers = service.performers();
+        Self { service, store, log, config, runtime: Runtime::tokio(), performers }
     }
 
     /// With other time, tasks and randomness.
@@ -146,11 +147,10 @@ impl<S: Service> Engine<S> {
         self
     }
 
-    /// Carries out the effects of one type with `performer` (P14). Each type that the service's handlers
-    /// may request needs one.
+    /// Carries out the effects of one type with `performer` (P14), instead of the service's own.
     #[must_use]
     pub fn performer<E: Effect>(mut self, performer: impl Performer<E>) -> Self {
-        self.performers.push(erase(performer));
+        self.performers = self.performers.with::<E>(performer);
         self
     }
 
@@ -161,7 +161,7 @@ impl<S: Service> Engine<S> {
     pub async fn start(self) -> Result<Running<S>, StartError> {
         check(&self.config)?;
         let sources = sources::<S>(&self.config)?;
-        let deadlines = timed::<S>(&self.performers)?;
+        let deadlines = timed::<S>(self.performers.all())?;
         let lanes = self.config.lanes;
         let registration =
             Registration { service: S::NAME.to_owned(), lanes, shards: self.config.shards };
@@ -194,7 +194,7 @@ impl<S: Service> Engine<S> {
             limits: self.config.limits.clone(),
             status: status.clone(),
             deadlines,
-            performers: self.performers.clone(),
+            performers: self.performers.all().to_vec(),
             works,
             due,
             shutdown: shutdown.clone(),
@@ -435,7 +435,7 @@ fn timed<S: Service>(
                 if !performers.iter().any(|p| p.name() == event.event_type) =>
             {
                 wrong.push(format!(
-                    "{} may request {}, which nobody performs: add `Engine::performer`",
+                    "{} may request {}, which nobody performs: add it to `Service::performers`",
                     S::NAME,
                     event.event_type
                 ));

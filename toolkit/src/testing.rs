@@ -11,4 +11,4 @@ mod stage;
 pub mod store_conformance;
 
 pub use given::{Decided, Events, Given, given};
-pub use stage::{Said, Stage};
+pub use stage::{Pending, Said, Stage};

@@ -30,7 +30,7 @@ enum Command {
     /// Run every test; start PostgreSQL and Kafka for those that need them
     #[command(after_help = SERVERS_HELP)]
     Test(TestArgs),
-    /// Start PostgreSQL, Kafka and the four services, print their addresses, and stay until Ctrl-C
+    /// Start PostgreSQL, Kafka, the four services and the payment gateway, print their addresses, and stay until Ctrl-C
     #[command(after_help = SERVERS_HELP)]
     Up(UpArgs),
     /// End what `cargo xtask up` started, and wait until it is gone

@@ -84,7 +84,7 @@ impl Server {
     }
 
     /// Its process id, where the server itself is a child of ours.
-    fn process_id(&self) -> Option<u32> {
+    pub(crate) fn process_id(&self) -> Option<u32> {
         let in_container = self.container.is_some();
         self.process.as_ref().filter(|_| !in_container).map(Process::id)
     }

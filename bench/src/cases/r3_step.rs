@@ -94,7 +94,7 @@ fn records(orders: u64) -> Result<Vec<NewRecord>> {
     let (runtime, identity) = (Runtime::tokio(), ServiceIdentity::new("order"));
     let mut heads = [0; LANES as usize];
     let mut record = |n| -> Result<NewRecord> {
-        let (_, PlaceOrder { order, customer, account, lines, destination }) =
+        let (_, PlaceOrder { order, customer, account, lines, destination, .. }) =
             command(Market::default(), n)?;
         let (key, total) = (order.to_string(), lines.total());
         let created = OrderCreated { order, customer, account, lines, total, destination };
@@ -153,7 +153,7 @@ async fn engine(
     config.limits.batch_works_max = BATCH;
     let store = Arc::new(PostgresStore::connect(url).await?);
     let log = Arc::new(Silent(context.grounds.log()?));
-    Ok(Engine::new(payment::Payment, store, log, config).start().await?)
+    Ok(Engine::new(payment::Payment::default(), store, log, config).start().await?)
 }
 
 async fn by_hand(context: &Context, namespace: &str, orders: u64) -> Result<Run> {

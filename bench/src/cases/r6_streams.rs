@@ -35,7 +35,7 @@ async fn run(context: &Context) -> Result<()> {
     config.sources = Some(vec![]);
     let store = Arc::new(PostgresStore::connect(&database.url).await?);
     let log = Arc::new(MemoryLog::new(MemoryLogOptions::default()));
-    let running = Engine::new(Payment, store, log, config).start().await?;
+    let running = Engine::new(Payment::default(), store, log, config).start().await?;
     let client = running.client();
     context.say(format_args!("making {STREAMS} streams of {long} events"));
     add(&client, "long", 0..long).await?;

@@ -77,7 +77,7 @@ impl Business for Orders {
     }
 
     fn command(&mut self, command: PlaceOrder, out: &mut Out<'_>) -> Result<()> {
-        let PlaceOrder { order, customer, account, lines, destination } = command;
+        let PlaceOrder { order, customer, account, lines, destination, .. } = command;
         let (key, total) = (order.to_string(), lines.total());
         ensure!(!self.open.contains_key(&key), "{key} was placed before");
         self.open.insert(key.clone(), (customer.clone(), total));

@@ -78,7 +78,7 @@ pub async fn child(name: &str) -> Result<()> {
     let place = Place { namespace: &namespace, kafka: &kafka, url: &url };
     match name {
         Payment::NAME => {
-            let running = start_at(Payment, place, |_| {}, None).await?;
+            let running = start_at(Payment::default(), place, |_| {}, None).await?;
             market.fund(&running.client()).await?;
             serve(running).await
         }

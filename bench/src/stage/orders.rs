@@ -89,6 +89,7 @@ pub(crate) fn command(market: Market, n: u64) -> Result<(OrderId, PlaceOrder)> {
         account: Market::account(n)?,
         lines: vec![line].try_into()?,
         destination: "NL".parse()?,
+        finish_within: order::FINISH_WITHIN,
     };
     Ok((order, command))
 }

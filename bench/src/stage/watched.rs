@@ -8,9 +8,9 @@ use quadrille::{
     id::{CauseId, Lane, LaneSeq, SourceLane},
     runtime::Timestamp,
     store::{
-        Append, AppendError, Appended, Claim, Claimed, EventStore, Floor, Gap, HeldMessage,
-        HeldState, Lease, Position, RecordedEvent, Registered, Registration, StoreError,
-        StreamRead, StreamSlice,
+        AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
+        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Position, RecordedEvent, Registered,
+        Registration, StoreError, StreamRead, StreamSlice,
     },
 };
 
@@ -75,6 +75,14 @@ impl EventStore for Watched {
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {
         self.store.gaps(limit).await
+    }
+
+    async fn claim_agenda(&self, claim: &AgendaClaim) -> Result<Vec<AgendaItem>, StoreError> {
+        self.store.claim_agenda(claim).await
+    }
+
+    async fn agenda(&self, query: &AgendaQuery) -> Result<Vec<AgendaItem>, StoreError> {
+        self.store.agenda(query).await
     }
 
     async fn lane_heads(&self) -> Result<Vec<LaneSeq>, StoreError> {

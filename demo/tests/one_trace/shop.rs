@@ -76,7 +76,7 @@ impl Shop {
         let (log, stores, spans) = (MemoryLog::default(), vec![], vec![]);
         let mut opening = Opening { endpoint, folder, log, stores, spans };
         let order = opening.start(Orders).await;
-        let payment = opening.start(Payment).await;
+        let payment = opening.start(Payment::default()).await;
         let inventory = opening.start(Inventory).await;
         let shipping = opening.start(Shipping::default()).await;
         let routers = [

@@ -42,7 +42,7 @@ impl HttpTarget {
 async fn shop() -> (Vec<(&'static str, Router)>, Vec<Box<dyn Any>>) {
     let log = MemoryLog::default();
     let order = start(order::Orders, &log).await;
-    let payment = start(payment::Payment, &log).await;
+    let payment = start(payment::Payment::default(), &log).await;
     let inventory = start(inventory::Inventory, &log).await;
     let shipping = start(shipping::Shipping::default(), &log).await;
     let routers = vec![
