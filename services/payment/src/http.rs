@@ -3,6 +3,8 @@
 //! * `GET /payments/{order}`: how an order stands with its account.
 //! * `PUT /accounts/{id}/funds` `{"minor": 5000, "currency": "EUR"}`: sets what an account has.
 //! * `GET /accounts/{id}`: its sums.
+//!
+//! Setting takes an `Idempotency-Key`.
 
 use axum::{
     Router,
@@ -12,7 +14,7 @@ use axum::{
 };
 use quadrille::{
     engine::Client,
-    http::{Json, Path, Problem, interface},
+    http::{Json, Once, Path, Problem, interface},
 };
 use schemas::{
     AccountId, BilledOrder, Currency, DeclineReason, Money, OrderId, PaymentDeclined,
@@ -67,12 +69,12 @@ struct Funds {
 async fn set_funds(
     State(client): State<Client<Payment>>,
     Path(id): Path<AccountId>,
-    Json(funds): Json<Funds>,
+    Once { key, input: Json(funds) }: Once<Json<Funds>>,
 ) -> Result<StatusCode, Problem> {
     let funds = Money::new(funds.minor, funds.currency).map_err(|error| {
         Problem::unprocessable("invalid-body", "The amount is no money").detail(error.to_string())
     })?;
-    client.execute(&id, SetFunds { funds }).await?.map_err(refused)?;
+    client.execute_keyed(key, &id, SetFunds { funds }).await?.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

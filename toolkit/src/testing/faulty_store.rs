@@ -259,8 +259,12 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
         self.inner.set_shards(shards).await
     }
 
-    async fn prune_causes(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.inner.prune_causes(before).await
+    async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.inner.prune_causes(before, limit).await
+    }
+
+    async fn prune_inbox(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.inner.prune_inbox(before, limit).await
     }
 }
 

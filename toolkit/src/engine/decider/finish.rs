@@ -62,7 +62,7 @@ impl<S: Service> Decider<S> {
                         let trace = message.trace.clone();
                         let stamp = Stamp {
                             saga: message.saga,
-                            causation: message.id.to_string(),
+                            causation: message.causation(),
                             time: now,
                             trace,
                         };
