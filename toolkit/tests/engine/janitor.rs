@@ -44,6 +44,7 @@ impl Timed {
             config.limits.relay_poll_every = MINUTE;
             config.limits.agenda_poll_every = MINUTE;
             config.limits.lease_ttl = 5 * MINUTE;
+            config.limits.backoff_last = MINUTE;
         })
         .await;
         let clock = Arc::new(Stopped(tokio::time::Instant::now()));
@@ -149,12 +150,21 @@ async fn p17_a_commit_in_doubt_is_given_up_before_its_cause_is_forgotten() {
         let trial = timed.start().await;
         timed.send("first");
         timed.answers(1).await;
-        // It answers nothing for longer than that.
-        timed.store.script([fault; 10_000]);
-        let client = trial.client();
-        let doubtful =
-            tokio::spawn(async move { client.execute_keyed(Some(key(1)), "sku", Fill(1)).await });
+        // While one append is under way, a command and a message come together.
+        timed.store.hold();
+        let ask = |id: &'static str, n| {
+            let client = trial.client();
+            tokio::spawn(async move { client.execute_keyed(Some(key(n)), id, Fill(1)).await })
+        };
+        let before = ask("other", 0);
+        tokio::time::sleep(MINUTE).await;
+        let doubtful = ask("sku", 1);
         timed.send("second");
+        tokio::time::sleep(MINUTE).await;
+        timed.store.script([Fault::Pass, fault]);
+        timed.store.hide_outcomes();
+        timed.store.resume();
+        before.await.unwrap().unwrap().unwrap();
         let began = timed.runtime.clock.now();
         let answer = doubtful.await.unwrap();
         assert!(matches!(answer, Err(ClientError::Unavailable(_))), "{answer:?}");
