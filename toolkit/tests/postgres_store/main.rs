@@ -1,6 +1,7 @@
 //! The store in PostgreSQL conforms, and keeps what only a server can break.
 
 mod commits;
+mod keys;
 mod place;
 mod plans;
 mod roles;

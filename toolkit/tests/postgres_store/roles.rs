@@ -79,7 +79,8 @@ async fn use_everything(store: &PostgresStore) {
     assert!(store.lease("l", "a", Duration::from_secs(9)).await.unwrap().is_some());
     store.release("l", "a").await.unwrap();
     store.set_shards(2).await.unwrap();
-    assert_eq!(store.prune_causes(Timestamp(i64::MAX)).await.unwrap(), 2);
+    assert_eq!(store.prune_causes(Timestamp(i64::MAX), 100).await.unwrap(), 2);
+    assert_eq!(store.prune_inbox(Timestamp(i64::MAX), 100).await.unwrap(), 0);
     assert_eq!(store.read_lane(Lane(1), 0, 9).await.unwrap().len(), 1);
 }
 
