@@ -9,7 +9,7 @@ use sqlx::{
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::{
-    PostgresStore,
+    PostgresStore, agenda,
     arguments::{self, Prepared},
     connections::Lent,
     error::{Failure, failure, store_error, unavailable},
@@ -17,14 +17,20 @@ use super::{
     rows,
 };
 use crate::{
-    id::{CauseId, SourceLane, StreamId},
-    store::{Append, AppendError, Appended, PositionMove, StoreError},
+    id::{AgendaId, CauseId, SourceLane, StreamId},
+    store::{
+        Append, AppendError, Appended, InboxEntry, PositionMove, StoreError, agenda::AgendaPlan,
+    },
 };
 
 const MOVED: &str = "
 SELECT u.stream FROM unnest($1::text[], $2::int8[]) u(stream, version)
  WHERE u.version IS DISTINCT FROM coalesce(
        (SELECT e.version FROM events e WHERE e.stream = u.stream ORDER BY e.version DESC LIMIT 1), 0)";
+
+const SEEN: &str = "
+SELECT u.n FROM unnest($1::text[], $2::text[]) WITH ORDINALITY u(source, id, n)
+ WHERE EXISTS (SELECT FROM inbox i WHERE i.source = u.source AND i.id = u.id) ORDER BY u.n";
 
 const USED: &str = "SELECT u.id FROM unnest($1::uuid[]) u(id) WHERE EXISTS (SELECT FROM causes c WHERE c.id = u.id)";
 
@@ -39,12 +45,12 @@ pub(super) async fn run(store: &PostgresStore, append: &Append) -> Result<Append
         causes.extend(twice);
         return Err(AppendError::AlreadyDone { causes: causes.into_iter().collect() });
     }
-    let Prepared { arguments, positions, lanes } =
+    let Prepared { sql, arguments, positions, lanes } =
         arguments::prepare(append).map_err(AppendError::Rejected)?;
     let under_way = store.under_way.clone().read_owned().await;
     let lent = store.appenders.lend().await.map_err(unavailable)?;
     // In a task of its own: it goes to its end although the caller may be dropped.
-    match tokio::spawn(send(lent, arguments, under_way)).await {
+    match tokio::spawn(send(lent, sql, arguments, under_way)).await {
         Ok(Ok(firsts)) => {
             let firsts = firsts.into_iter().map(unsigned);
             Ok(Appended { first_in_lane: lanes.into_iter().zip(firsts).collect() })
@@ -69,10 +75,11 @@ async fn lanes(store: &PostgresStore) -> Result<u32, StoreError> {
 
 async fn send(
     lent: Lent,
+    sql: &'static str,
     arguments: PgArguments,
     under_way: OwnedRwLockReadGuard<()>,
 ) -> Result<Vec<i64>, Error> {
-    let rows = lent.fetch(sqlx::query_with(arguments::SQL, arguments)).await;
+    let rows = lent.fetch(sqlx::query_with(sql, arguments)).await;
     drop(under_way);
     rows?.first().ok_or(Error::RowNotFound)?.try_get(0)
 }
@@ -113,6 +120,14 @@ async fn outdated(
     positions: &[&PositionMove],
     failed: Failure,
 ) -> AppendError {
+    // The server looks at the inbox last; here only positions come before it.
+    if !append.inbox.is_empty() && !matches!(failed, Failure::PositionLost(_)) {
+        match seen(store, append).await {
+            Ok(entries) if entries.is_empty() => {}
+            Ok(entries) => return AppendError::SeenBefore { entries },
+            Err(error) => return unavailable(error),
+        }
+    }
     match failed {
         Failure::PositionLost(places) => {
             let lost = places.iter().filter_map(|n| positions.get(*n));
@@ -123,12 +138,44 @@ async fn outdated(
             let lanes: BTreeSet<SourceLane> = changes.map(|c| c.source().clone()).collect();
             AppendError::HeldChanged { lanes: lanes.into_iter().collect() }
         }
-        Failure::StreamsMoved => {
-            // Whoever cannot say which must say: all.
-            AppendError::Conflict { streams: moved(store, append).await.unwrap_or_default() }
-        }
-        _ => AppendError::Conflict { streams: Vec::new() },
+        // The server looks at the agenda last; here it comes before the streams.
+        _ => match changed(store, append, failed == Failure::AgendaChanged).await {
+            ids if !ids.is_empty() => AppendError::AgendaChanged { ids },
+            _ if failed == Failure::StreamsMoved => {
+                // Whoever cannot say which must say: all.
+                AppendError::Conflict { streams: moved(store, append).await.unwrap_or_default() }
+            }
+            _ => AppendError::Conflict { streams: Vec::new() },
+        },
     }
+}
+
+/// The events of the append that were taken before.
+async fn seen(store: &PostgresStore, append: &Append) -> Result<Vec<InboxEntry>, StoreError> {
+    let (sources, ids): (Vec<&str>, Vec<&str>) =
+        append.inbox.iter().map(|entry| (&*entry.source, &*entry.id)).unzip();
+    let found = rows(&store.others, sqlx::query(SEEN).bind(sources).bind(ids)).await?;
+    let place = |row: &PgRow| row.try_get::<i64, _>(0);
+    let places: Vec<i64> =
+        found.iter().map(place).collect::<Result<_, _>>().map_err(store_error)?;
+    let entry = |n: i64| append.inbox.get(usize::try_from(n - 1).ok()?).cloned();
+    Ok(places.into_iter().filter_map(entry).collect())
+}
+
+/// The items of the agenda that are not as they were claimed; `surely` when there are some.
+async fn changed(store: &PostgresStore, append: &Append, surely: bool) -> Vec<AgendaId> {
+    let plan = AgendaPlan::of(&append.agenda);
+    let tried = plan.tried.iter().map(|tried| (tried.id, tried.token));
+    let claimed: Vec<_> = plan.ended.iter().copied().chain(tried).collect();
+    if claimed.is_empty() {
+        return Vec::new();
+    }
+    let found = agenda::changed(&store.others, &claimed).await.unwrap_or_default();
+    if found.is_empty() && surely {
+        // Whoever cannot say which must say: all.
+        return claimed.into_iter().map(|(id, _)| id).collect();
+    }
+    found
 }
 
 /// The reads that are not current, among all: the append itself looks only as far as it must.
