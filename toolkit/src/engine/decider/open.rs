@@ -170,7 +170,8 @@ impl Open {
             return;
         }
         match &work {
-            Work::Skip { .. } => self.outcomes.skipped += 1,
+            Work::Skip { repeated: true, .. } => self.outcomes.duplicate += 1,
+            Work::Skip { repeated: false, .. } => self.outcomes.skipped += 1,
             Work::Unreadable { held, .. } => {
                 let key = held.key.clone();
                 self.task(Subject::Unreadable { work: index }, Some(key).filter(|k| !k.is_empty()));

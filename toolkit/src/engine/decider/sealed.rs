@@ -335,8 +335,8 @@ impl<S: Service> Decider<S> {
             if work.foreign().is_some_and(|entry| entries.contains(entry))
                 && let (Some(source), Some(mark)) = (work.source(), work.mark())
             {
-                add(&self.status.counters.messages_duplicate, 1);
-                *work = Work::Skip { source: source.clone(), mark: mark.clone() };
+                let (source, mark) = (source.clone(), mark.clone());
+                *work = Work::Skip { source, mark, repeated: true };
             }
         }
     }
@@ -385,7 +385,8 @@ impl<S: Service> Decider<S> {
             // A record's own bytes are refused: step over it, and say so. There is nothing else to store.
             Some(Work::Unreadable { held, mark, .. }) => {
                 tracing::error!(lane = %held.source, offset = held.offset, %reason, "a record cannot even be stored as dead");
-                let skip = Work::Skip { source: held.source.clone(), mark: mark.clone() };
+                let (source, mark) = (held.source.clone(), mark.clone());
+                let skip = Work::Skip { source, mark, repeated: false };
                 self.pending.pop_front();
                 self.pending.push_front(skip);
             }

@@ -26,7 +26,12 @@ pub(crate) enum Work {
         foreign: Option<InboxEntry>,
     },
     /// A record that needs no handler: the position steps over it.
-    Skip { source: SourceLane, mark: Mark },
+    Skip {
+        source: SourceLane,
+        mark: Mark,
+        /// It was taken before (P4); else nobody here consumes it.
+        repeated: bool,
+    },
     /// Held messages of one key whose time has come.
     Retry(Box<RetryGroup>),
     /// An item of the agenda whose time has come, or whose try has ended.

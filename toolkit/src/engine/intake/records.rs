@@ -99,7 +99,7 @@ impl<S: Service> Running<S> {
                 }
                 Work::Message(Box::new(Fresh { message, mark, poison: None }))
             }
-            Ok(_) => Work::Skip { source: record.source.clone(), mark },
+            Ok(_) => Work::Skip { source: record.source.clone(), mark, repeated: false },
             Err(malformed) => {
                 let mut held = unreadable(record, &malformed, self.parts.runtime.clock.now());
                 let foreign = malformed.foreign;
