@@ -193,7 +193,7 @@ async fn p17_nothing_is_kept_for_less_than_safety_needs() {
         short(|c| c.limits.janitor_rows_max = 0).await,
     ];
     for refused in short {
-        let reason = refused.err().expect("it is refused").to_string();
+        let reason = refused.expect_err("it is refused").to_string();
         assert!(reason.contains("limits."), "{reason}");
     }
 }

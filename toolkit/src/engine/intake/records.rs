@@ -102,7 +102,7 @@ impl<S: Service> Running<S> {
             Ok(_) => Work::Skip { source: record.source.clone(), mark, repeated: false },
             Err(malformed) => {
                 let mut held = unreadable(record, &malformed, self.parts.runtime.clock.now());
-                let foreign = malformed.foreign;
+                let foreign = malformed.foreign.map(|known| *known);
                 if foreign.is_some() {
                     held.seq = mark.seq;
                 }

@@ -65,7 +65,7 @@ pub struct Malformed {
     /// The event's id, when it is a UUID, or made from what a foreign producer calls it.
     pub id: Option<EventId>,
     /// What an event of a foreign producer is known by, when that can be read.
-    pub foreign: Option<InboxEntry>,
+    pub foreign: Option<Box<InboxEntry>>,
     /// Its number in this lane. `None` as well when the record was numbered for another lane: moving
     /// a position to such a number would pass over the event that has it.
     pub seq: Option<LaneSeq>,
@@ -244,7 +244,7 @@ impl<'a> Read<'a> {
                 key: self.key().ok().map(Arc::from),
                 event_type: self.event_type().ok().map(Arc::from),
                 saga: Some(self.foreign_saga(&foreign)),
-                foreign: Some(foreign),
+                foreign: Some(Box::new(foreign)),
             };
         }
         Malformed {
