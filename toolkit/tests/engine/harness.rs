@@ -2,6 +2,7 @@
 
 mod broker;
 mod events;
+mod foreign;
 mod stock;
 mod trial;
 mod until;
@@ -11,6 +12,7 @@ mod world;
 
 pub use broker::*;
 pub use events::*;
+pub use foreign::*;
 pub use stock::*;
 pub use trial::*;
 pub use until::*;

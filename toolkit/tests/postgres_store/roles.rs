@@ -96,7 +96,8 @@ async fn use_everything(store: &PostgresStore) {
     }
     let all = AgendaQuery { limit: 9, ..AgendaQuery::default() };
     assert_eq!(store.agenda(&all).await.unwrap(), []);
-    assert_eq!(store.prune_causes(Timestamp(i64::MAX)).await.unwrap(), 4);
+    assert_eq!(store.prune_causes(Timestamp(i64::MAX), 100).await.unwrap(), 4);
+    assert_eq!(store.prune_inbox(Timestamp(i64::MAX), 100).await.unwrap(), 0);
     assert_eq!(store.read_lane(Lane(1), 0, 9).await.unwrap().len(), 1);
 }
 
