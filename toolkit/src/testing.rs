@@ -4,8 +4,10 @@ pub mod faulty_log;
 pub mod faulty_store;
 mod given;
 pub mod log_conformance;
+pub mod simulation;
 mod stage;
 pub mod store_conformance;
 
 pub use given::{Decided, Events, Given, given};
+pub use simulation::Simulation;
 pub use stage::{Said, Stage};
