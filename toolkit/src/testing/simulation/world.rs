@@ -67,23 +67,28 @@ pub(super) fn run(scenario: &Scenario, seed: u64, sagas: &[usize], mode: &Mode) 
         looked_at: None,
     };
     let halted = world.play();
+    let (faults, taken, occasions) = {
+        let mut plan = core.plan();
+        (plan.counts.clone(), std::mem::take(&mut plan.taken), plan.occasions.take())
+    };
+    let occasions = occasions.unwrap_or_default();
     let timeline = core.trace().timeline();
     let run = Run {
         seed,
         hash: core.hash(),
         time: core.exec.now().since(START),
-        faults: core.plan().counts.clone(),
+        faults,
         delivered: core.witness().delivered,
         quiet_points: world.quiet_points,
         broken: core.broken(),
         halted,
         timeline,
         sagas: sagas.to_vec(),
-        taken: core.plan().taken.clone(),
+        taken,
         calm: mode.calm,
         brief: mode.brief,
-        repeated: core.plan().occasions.as_ref().map_or(0, |occasions| occasions.repeated),
-        occasions: core.plan().occasions.take().map(|o| o.list).unwrap_or_default(),
+        repeated: occasions.repeated,
+        occasions: occasions.list,
     };
     world.end();
     run
