@@ -18,6 +18,15 @@ pub(crate) struct Args {
     /// Replay one run, a seed or what a failure printed, and tell what happens in it
     #[arg(long, value_name = "RUN", conflicts_with_all = ["seeds", "from", "json"])]
     pub(crate) replay: Option<String>,
+    /// Explore one order's story to the end instead: every run with up to F faults
+    #[arg(long, value_name = "F", num_args = 0..=1, default_missing_value = "2", conflicts_with_all = ["seeds", "from", "replay"])]
+    pub(crate) exhaustive: Option<usize>,
+    /// With --exhaustive: instances of each service
+    #[arg(long, value_name = "I", requires = "exhaustive", default_value_t = 1)]
+    pub(crate) instances: usize,
+    /// With --exhaustive: stop after so many runs, and say that it was not all
+    #[arg(long, value_name = "N", requires = "exhaustive", default_value_t = u64::MAX)]
+    pub(crate) runs_max: u64,
     /// With --replay: tell every call of a port too
     #[arg(long, requires = "replay")]
     pub(crate) calls: bool,

@@ -4,4 +4,4 @@
 pub mod laws;
 pub mod story;
 
-pub use story::{story, story_of};
+pub use story::{one_order, story, story_of};

@@ -92,9 +92,13 @@ fn show_failures(args: &Args, story: &Simulation, failed: &[&Run]) {
             println!("{found}\n");
         }
     }
-    if failed.len() > FAILURES_SHOWN && !args.json {
-        let seeds: Vec<String> = failed.iter().map(|run| run.seed.to_string()).collect();
-        println!("{} seeds broke something: {}\n", failed.len(), seeds.join(" "));
+    for run in failed.iter().skip(FAILURES_SHOWN) {
+        let broken = run.broken.as_ref().map(ToString::to_string).unwrap_or_default();
+        if args.json {
+            println!("{}", json!({"seed": run.seed, "broken": broken}));
+        } else {
+            println!("seed {}: {broken}", run.seed);
+        }
     }
 }
 

@@ -38,15 +38,46 @@ pub fn story() -> Simulation {
 /// The story with so many orders, and so many instances of each service.
 #[must_use]
 pub fn story_of(orders: usize, instances: usize) -> Simulation {
-    let simulation = Simulation::new()
+    laws::all(services(instances).sagas(orders).prepare(prepare).saga(customer))
+}
+
+fn services(instances: usize) -> Simulation {
+    Simulation::new()
         .service(instances, || Orders)
         .service(instances, || Payment)
         .service(instances, || Inventory)
         .service(instances, Shipping::default)
-        .sagas(orders)
-        .prepare(prepare)
-        .saga(customer);
-    laws::all(simulation)
+}
+
+/// One order that is placed and cancelled while it is on its way, for the bounded search.
+#[must_use]
+pub fn one_order(instances: usize) -> Simulation {
+    let simulation = services(instances).lanes(1).sagas(1).prepare(prepare_one).saga(one_customer);
+    laws::all(simulation).replayed_by("cargo xtask sim --replay {}")
+}
+
+async fn prepare_one(actor: Actor) {
+    let funds = SetFunds { funds: money(FUNDS_MINOR) };
+    let set = actor.at::<Payment>().execute(&id("account-0"), funds).await;
+    assert!(set.is_ok(), "{set:?}");
+    let set = actor.at::<Inventory>().execute(&id("sku-0"), SetStock { available: EACH }).await;
+    assert!(set.is_ok(), "{set:?}");
+}
+
+async fn one_customer(actor: Actor, saga: usize) {
+    let order = order_of(saga);
+    let place = PlaceOrder {
+        order: order.clone(),
+        customer: id("customer-0"),
+        account: id("account-0"),
+        lines: OrderLines::try_from(vec![line("sku-0", 1, 100)])
+            .unwrap_or_else(|error| panic!("the lines: {error}")),
+        destination: id("NL"),
+    };
+    let placed = actor.at::<Orders>().execute(&order, place).await;
+    assert!(placed.is_ok(), "{order}: {placed:?}");
+    let cancel = CancelOrder { reason: CancellationReason::Customer };
+    let _ = actor.at::<Orders>().execute(&order, cancel).await;
 }
 
 /// Fills the accounts and the shelves.

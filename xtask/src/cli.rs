@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::interrupt::{self, Interrupted};
-use crate::{check, tests, tidy, up, workspace};
+use crate::{check, sim, tests, tidy, up, workspace};
 
 /// Exit code of a command that a signal ended, as shells report it for SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -35,6 +35,9 @@ enum Command {
     Up(UpArgs),
     /// End what `cargo xtask up` started, and wait until it is gone
     Down(DownArgs),
+    /// Simulate the four services on virtual time, seed by seed, while everything fails
+    #[command(after_help = sim::HELP, disable_help_flag = true)]
+    Sim(SimArgs),
     /// Check format, lints, documentation, dependencies and the repository's own rules
     Check,
     /// Check the repository's own rules only: sizes, leftovers, links, named rules
@@ -95,6 +98,13 @@ pub(crate) struct UpArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct SimArgs {
+    /// For the simulation: `cargo xtask sim --help` lists them
+    #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DownArgs {
     /// The name that `up` was given
     #[arg(long, default_value = UP_NAME, value_parser = parse_name)]
@@ -148,6 +158,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Test(args) => tests::run(&workspace, &args),
         Command::Up(args) => up::up(&workspace, &args),
         Command::Down(args) => up::down(&workspace, &args),
+        Command::Sim(args) => sim::run(&workspace, &args),
         Command::Check => check::run(&workspace),
         Command::Tidy => tidy::run(&workspace),
     }

@@ -168,6 +168,10 @@ impl<S: Service> Running<S> {
 
     fn commit_failed(&mut self, error: AppendError) {
         tracing::debug!(%error, "append failed");
+        if !matches!(error, AppendError::Unavailable(_) | AppendError::Unknown(_)) {
+            // It has answered.
+            self.parts.status.trouble("store", None);
+        }
         self.note_conflict(&error);
         let (store, runtime) = (self.parts.store.clone(), self.parts.runtime.clone());
         match self.parts.decider.failed(error) {
