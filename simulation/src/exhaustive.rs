@@ -23,7 +23,10 @@ pub(crate) fn run(args: &Args, faults_max: usize) -> bool {
         Ok(explored) => explored,
         Err(found) if args.json => {
             let broken = found.broken.to_string();
-            println!("{}", json!({"failures": 1, "broken": broken, "replay": found.token, "seconds": seconds}));
+            println!(
+                "{}",
+                json!({"failures": 1, "broken": broken, "replay": found.token, "seconds": seconds})
+            );
             return false;
         }
         Err(found) => {
@@ -45,11 +48,7 @@ pub(crate) fn run(args: &Args, faults_max: usize) -> bool {
         println!("{runs:>10} runs with {faults} faults");
     }
     let all = if explored.complete { "that was all of them" } else { "that was NOT all of them" };
-    println!(
-        "{} runs explored, {all}; nothing is broken. {:.1} s",
-        explored.total(),
-        seconds
-    );
+    println!("{} runs explored, {all}; nothing is broken. {:.1} s", explored.total(), seconds);
     println!(
         "{} places were passed over: the same call, and nothing had changed since it was made before",
         explored.repeated
@@ -59,6 +58,7 @@ pub(crate) fn run(args: &Args, faults_max: usize) -> bool {
 
 fn bar() -> ProgressBar {
     let style = "{bar:40} {pos} of {len} known runs  {per_sec}";
-    let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(1).with_style(style)
 }

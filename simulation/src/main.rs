@@ -47,7 +47,9 @@ fn replay(args: &Args, token: &str) -> Result<bool> {
     println!("\nseed {}: {} faults in {:?}", run.seed, run.faults.total(), run.time);
     println!("hash {:016x}", run.hash);
     match &run.broken {
-        None if run.halted => println!("a store had lost what was published: its service halted, as it must"),
+        None if run.halted => {
+            println!("a store had lost what was published: its service halted, as it must")
+        }
         None => println!("nothing is broken"),
         Some(broken) => println!("{broken}"),
     }

@@ -74,7 +74,8 @@ fn bar(args: &Args) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let style = "{bar:40} {pos}/{len} seeds  {per_sec}  {eta} left";
-    let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(args.seeds).with_style(style)
 }
 

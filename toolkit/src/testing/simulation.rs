@@ -70,8 +70,8 @@ use std::{future::Future, ops::Range, sync::Arc, time::Duration};
 
 pub use actors::{Actor, Desk};
 pub use chance::Dice;
-pub use explore::Explored;
 use core::Mode;
+pub use explore::Explored;
 pub use faults::{Fault, FaultCounts, FaultKind, Faults};
 use plan::Source;
 pub use report::{Broken, Counterexample, Run};

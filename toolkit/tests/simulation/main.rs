@@ -47,7 +47,10 @@ fn what_is_right_is_never_broken() {
     for fault in [shop::Fault::None, shop::Fault::Flaky] {
         let summary = simulation(fault).check(0..60).unwrap_or_else(|found| panic!("{found}"));
         assert_eq!(summary.seeds, 60);
-        assert!(summary.quiet_points > 60 && summary.delivered > 60 * BASKETS as u64, "{summary:?}");
+        assert!(
+            summary.quiet_points > 60 && summary.delivered > 60 * BASKETS as u64,
+            "{summary:?}"
+        );
     }
 }
 
@@ -82,8 +85,8 @@ fn every_fault_happens() {
     let simulation = simulation(shop::Fault::None);
     for kind in FaultKind::ALL {
         // What is drawn for one kind alone is drawn often.
-        let faults = Faults::none().with(*kind, 0.15);
-        let faults = Faults { max: 10, ..faults };
+        let mut faults = Faults::none().with(*kind, 0.15);
+        faults.max = 10;
         let often = simulation.clone().faults(faults);
         for seed in 0..12 {
             let run = often.run(seed);
@@ -132,8 +135,7 @@ fn a_handler_that_panics_leaves_a_dead_message_and_that_is_found() {
 #[test]
 fn a_run_that_does_not_follow_from_its_seed_is_found() {
     let unordered = simulation(shop::Fault::Unordered);
-    let hashes: std::collections::BTreeSet<u64> =
-        (0..20).map(|_| unordered.run(1).hash).collect();
+    let hashes: std::collections::BTreeSet<u64> = (0..20).map(|_| unordered.run(1).hash).collect();
     assert!(hashes.len() > 1);
 }
 

@@ -66,14 +66,14 @@ pub(crate) fn judge(
 fn judge_empty(lane: Lane, head: LaneSeq, tail: &Tail, floor: Option<&Floor>) -> Start {
     match floor {
         Some(floor) if floor.topic_id != tail.topic_id => Start::After(0),
-        Some(floor) if floor.end_offset == tail.end_offset && floor.lane_seq <= head => {
-            Start::After(floor.lane_seq)
-        }
         Some(floor) if floor.lane_seq > head => Start::Halt(format!(
             "{lane:?}: number {} was published, the store ends at {head}: the store has lost committed events",
             floor.lane_seq
         )),
+        // Retention has removed nothing: what the floor tells of was lost, and the end may have come back to
+        // its offset since.
         _ if tail.untouched => Start::After(0),
+        Some(floor) if floor.end_offset == tail.end_offset => Start::After(floor.lane_seq),
         Some(floor) => Start::Halt(format!(
             "{lane:?}: retention has emptied the partition, and it has grown to offset {} since its floor was written at \
              {}: nobody knows how far it was published; raise the topic's retention, and set the floor by hand",
@@ -128,6 +128,14 @@ mod tests {
     fn p06_an_emptied_partition_starts_at_its_floor() {
         let emptied = Tail { untouched: false, ..tail(None) };
         assert_eq!(judge(Lane(0), 9, &emptied, None, Some(&floor(6, 7, "t"))), Start::After(6));
+    }
+
+    #[test]
+    fn p06_a_floor_says_nothing_of_a_partition_that_retention_has_not_touched() {
+        let truncated = Tail { untouched: true, ..tail(None) };
+        let floor = floor(6, 7, "t");
+        assert_eq!(judge(Lane(0), 9, &truncated, None, Some(&floor)), Start::After(0));
+        assert!(matches!(judge(Lane(0), 5, &truncated, None, Some(&floor)), Start::Halt(_)));
     }
 
     #[test]

@@ -102,8 +102,7 @@ impl Actor {
     pub fn at<S: Service>(&self) -> Desk<S> {
         let of = |kind: &Kind| kind.type_id == TypeId::of::<S>();
         let service = self.crowd.kinds.iter().position(of);
-        let service =
-            service.unwrap_or_else(|| panic!("{} is not simulated", type_name::<S>()));
+        let service = service.unwrap_or_else(|| panic!("{} is not simulated", type_name::<S>()));
         Desk { actor: self.clone(), service, of: PhantomData }
     }
 
@@ -159,7 +158,11 @@ impl<S: Service> Desk<S> {
         let cause = cause(&mut dice);
         core.asking.fetch_add(1, Ordering::Relaxed);
         core.tell(&self.actor.name, || {
-            format!("asks {}: {} for {id}", core.services[self.service].name, crate::service::short_name::<C>())
+            format!(
+                "asks {}: {} for {id}",
+                core.services[self.service].name,
+                crate::service::short_name::<C>()
+            )
         });
         let answer = self.insist(cause, id, &command, &mut dice).await;
         core.asking.fetch_sub(1, Ordering::Relaxed);
@@ -193,7 +196,8 @@ impl<S: Service> Desk<S> {
                     Some(Ok(answer)) => return answer,
                     Some(Err(ClientError::Rejected(why))) => {
                         let name = crate::service::short_name::<C>();
-                        let broken = Broken::invariant("commands can be decided", format!("{name}: {why}"));
+                        let broken =
+                            Broken::invariant("commands can be decided", format!("{name}: {why}"));
                         self.actor.crowd.core.fail(broken);
                         std::future::pending::<()>().await;
                     }

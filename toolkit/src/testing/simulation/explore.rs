@@ -64,8 +64,7 @@ pub(super) fn explore(
     let shared = Shared { open: vec![vec![]], busy: 0, begun: 0, explored, broken: None };
     let mut scenario = Scenario { only_calls: true, ..scenario.clone() };
     scenario.spread = std::time::Duration::ZERO;
-    let search =
-        Search { scenario, faults_max, runs_max, progress, shared: Mutex::new(shared) };
+    let search = Search { scenario, faults_max, runs_max, progress, shared: Mutex::new(shared) };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {

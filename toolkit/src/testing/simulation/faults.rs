@@ -45,7 +45,7 @@ macro_rules! kinds {
             /// None at all: messages still travel, and tasks still run in any order.
             #[must_use]
             pub fn none() -> Self {
-                Self { $($name: 0.0,)* max: 0 }
+                Self { $($name: 0.0,)* ..Self::default() }
             }
 
             /// The probability of a kind, per occasion.

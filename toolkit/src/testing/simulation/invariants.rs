@@ -47,7 +47,9 @@ fn unpublished(
         let last = back.as_ref().and_then(|back| back.records.last());
         let published = last.and_then(|r| record::lane_seq(&r.headers)).unwrap_or(0);
         if published != head {
-            return Some(format!("{source} is stored up to {head} and published up to {published}"));
+            return Some(format!(
+                "{source} is stored up to {head} and published up to {published}"
+            ));
         }
         heads.insert(source, head);
     }
@@ -132,7 +134,10 @@ fn differs(source: &SourceLane, events: &[RecordedEvent], records: &[LogRecord])
             && record.key == published.key.as_bytes();
         let told = || {
             let logged = (record::lane_seq(&record.headers), id_of(record));
-            format!("{source}: number {number} is {} {} in the store and {logged:?} in the log", event.event_type, event.id)
+            format!(
+                "{source}: number {number} is {} {} in the store and {logged:?} in the log",
+                event.event_type, event.id
+            )
         };
         (!same).then(told)
     })
@@ -146,7 +151,10 @@ pub(super) fn id_of(record: &LogRecord) -> Option<EventId> {
 fn streams(service: &ServiceCore) -> Option<Broken> {
     let sparse = service.store.streams().into_iter().find_map(|(stream, events)| {
         let wrong = events.iter().zip(1..).find(|(event, version)| event.version != *version)?;
-        Some(format!("{}: {stream} has version {} where {} should be", service.name, wrong.0.version, wrong.1))
+        Some(format!(
+            "{}: {stream} has version {} where {} should be",
+            service.name, wrong.0.version, wrong.1
+        ))
     });
     sparse.map(|told| Broken::invariant("versions are dense", told))
 }
@@ -229,7 +237,7 @@ fn is_halted(reasons: &[String]) -> bool {
 }
 
 /// Whether the log has what its service's store does not.
-fn contradicted(crowd: &Crowd, service: &ServiceCore) -> bool {
+pub(super) fn contradicted(crowd: &Crowd, service: &ServiceCore) -> bool {
     (0..service.lanes).map(Lane).any(|lane| {
         let source = SourceLane { topic: service.topic.clone(), lane };
         let events = lane_of(&service.store, lane);

@@ -1,6 +1,12 @@
 //! Which fault happens where: drawn from the seed, or given.
 
-use std::{borrow::Cow, collections::{BTreeMap, BTreeSet}, fmt, str::FromStr, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+    sync::Arc,
+};
 
 use super::{
     chance::{Dice, StableHash},

@@ -88,13 +88,19 @@ fn told(records: &[NewRecord]) -> String {
 }
 
 impl SimPublisher {
+    /// A broker that has lost what this producer wrote refuses what it sends: it is out of order.
+    fn is_known(&self) -> Result<(), Doubt> {
+        if self.node.core().log_breaks(&self.topic) == self.breaks {
+            return Ok(());
+        }
+        Err(doubt("the broker does not know this producer any more"))
+    }
+
     async fn begin(&self, records: &[NewRecord]) -> Result<(), Doubt> {
         let (node, core) = (&self.node, self.node.core());
         let site = node.reach("begin").await;
         core.changed();
-        if core.log_breaks(&self.topic) != self.breaks {
-            return Err(doubt("the broker has lost what this producer wrote: out of order"));
-        }
+        self.is_known()?;
         let fault = core.decide(&site, BEGIN);
         match fault {
             Some(Fault::CrashBefore) => node.die_at(&site).await,
@@ -114,6 +120,7 @@ impl SimPublisher {
         let (node, core) = (&self.node, self.node.core());
         let site = node.reach("produce").await;
         core.changed();
+        self.is_known()?;
         let fault = core.decide(&site, PRODUCE);
         let arriving = match fault {
             Some(Fault::CrashMidway | Fault::RequestLost) => records.len() / 2,
@@ -134,6 +141,7 @@ impl SimPublisher {
         let (node, core) = (&self.node, self.node.core());
         let site = node.reach("end").await;
         core.changed();
+        self.is_known()?;
         let fault = core.decide(&site, END);
         match fault {
             Some(Fault::RequestLost) => return self.give_up(&site).await,

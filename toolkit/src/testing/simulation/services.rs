@@ -42,9 +42,8 @@ impl<S: Service> Instance for Engined<S> {
     }
 }
 
-type Start = dyn Fn(Node, Config) -> BoxFuture<'static, Result<Box<dyn Instance>, StartError>>
-    + Send
-    + Sync;
+type Start =
+    dyn Fn(Node, Config) -> BoxFuture<'static, Result<Box<dyn Instance>, StartError>> + Send + Sync;
 
 /// A service that can be started.
 #[derive(Clone)]

@@ -36,7 +36,8 @@ pub(super) fn shrink(scenario: &Scenario, run: &Run) -> Counterexample {
     let broken = run.broken.clone().unwrap_or_else(|| Broken::invariant("nothing", ""));
     let (sagas, faults, calm) = (run.sagas.clone(), run.taken.clone(), run.calm);
     let best = Candidate { sagas, faults, calm };
-    let mut search = Search { scenario, seed: run.seed, name: broken.name, best, tries: 0, brief: run.brief };
+    let mut search =
+        Search { scenario, seed: run.seed, name: broken.name, best, tries: 0, brief: run.brief };
     search.shorten();
     let shortest = search.run(&search.best, Detail::Story);
     let Candidate { sagas, faults, calm } = search.best;
@@ -59,14 +60,18 @@ pub(super) fn shrink(scenario: &Scenario, run: &Run) -> Counterexample {
 
 /// The same seed, sagas and faults give the same run; should they not, that is the finding.
 fn broken_elsewhere() -> Broken {
-    Broken::invariant("", "and the run cannot be repeated: something in it does not follow from the seed")
+    Broken::invariant(
+        "",
+        "and the run cannot be repeated: something in it does not follow from the seed",
+    )
 }
 
 impl Search<'_> {
     fn run(&self, candidate: &Candidate, detail: Detail) -> Run {
         let given: BTreeMap<_, _> = candidate.faults.iter().cloned().collect();
         let source = Source::Given(given);
-        let mode = Mode { source, calm: candidate.calm, detail, brief: self.brief, occasions: false };
+        let mode =
+            Mode { source, calm: candidate.calm, detail, brief: self.brief, occasions: false };
         world::run(self.scenario, self.seed, &candidate.sagas, &mode)
     }
 

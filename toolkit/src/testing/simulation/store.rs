@@ -7,7 +7,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
-use super::{core::Core, faults::Fault, node::{Node, PortError as _}, plan::Site};
+use super::{
+    core::Core,
+    faults::Fault,
+    node::{Node, PortError as _},
+    plan::Site,
+};
 use crate::{
     id::{CauseId, Lane, LaneSeq, SourceLane},
     runtime::Timestamp,

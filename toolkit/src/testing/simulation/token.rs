@@ -57,7 +57,8 @@ impl FromStr for Token {
         let sagas = sagas.map_err(|_| wrong("the sagas are numbers, with commas between"))?;
         let mut faults = BTreeMap::new();
         for fault in parts {
-            let (site, fault) = fault.split_once('=').ok_or_else(|| wrong("a fault is `where=what`"))?;
+            let (site, fault) =
+                fault.split_once('=').ok_or_else(|| wrong("a fault is `where=what`"))?;
             faults.insert(site.parse()?, fault.parse()?);
         }
         Ok(Self { seed, part: Some(Part { calm, brief, sagas, faults }) })

@@ -55,7 +55,8 @@ fn happen(crowd: &Arc<Crowd>, site: &Site, fault: Fault) {
         Fault::LogReplaced => replace(crowd, &mut dice),
         Fault::StoreFellBack => fall_back(crowd, site, &mut dice),
         _ => {
-            let nodes: Vec<Node> = crowd.nodes().values().filter(|n| !n.is_dead()).cloned().collect();
+            let nodes: Vec<Node> =
+                crowd.nodes().values().filter(|n| !n.is_dead()).cloned().collect();
             if !nodes.is_empty() {
                 to_instance(crowd, site, fault, &nodes[dice.index(nodes.len())], &mut dice);
             }
@@ -157,7 +158,10 @@ fn fall_back(crowd: &Arc<Crowd>, site: &Site, dice: &mut Dice) {
     let backup = core.services[service].store.fork();
     let appends = core.witness().appends(service);
     let outage = core.some_time(site, "outage", 1_000, 3_000);
-    core.clone().later(core.some_time(site, "lag", 50, 4_000), move || {
+    let (lag, restart) =
+        (core.some_time(site, "lag", 50, 4_000), core.some_time(site, "restart", 20, 3_000));
+    let crowd = crowd.clone();
+    core.clone().later(lag, move || {
         let of = &core.services[service];
         core.note(of.name, "falls back", appends);
         core.tell(of.name, || {
@@ -167,5 +171,12 @@ fn fall_back(crowd: &Arc<Crowd>, site: &Site, dice: &mut Dice) {
         of.store.restore(&backup);
         core.witness().fall_back(service, appends);
         core.begin_outage(service, core.exec.now().plus(outage));
+        // An intake to which nothing comes does not look at its positions again: where the log does not
+        // tell that something was lost, the instances are started anew, as one does after a fail-over.
+        if !super::invariants::contradicted(&crowd, of) {
+            let nodes = crowd.nodes();
+            let nodes = nodes.iter().filter(|((of, _), _)| *of == service);
+            nodes.for_each(|(_, node)| node.die(restart));
+        }
     });
 }

@@ -139,7 +139,13 @@ fn tell(core: &Arc<Core>, place: &str, append: &Append, appended: &Appended) {
         let steps = stream.starts_with(barrier::PARTICIPATION) && event.route.is_none();
         let text = || {
             let payload = String::from_utf8_lossy(&event.payload);
-            format!("{} {stream} v{}{} {}", event.event_type, event.version, route.unwrap_or_default(), cut(&payload))
+            format!(
+                "{} {stream} v{}{} {}",
+                event.event_type,
+                event.version,
+                route.unwrap_or_default(),
+                cut(&payload)
+            )
         };
         if steps {
             core.tell_call(place, text);
@@ -198,7 +204,11 @@ pub(super) fn delivered(core: &Arc<Core>, place: &str, records: &[LogRecord]) {
 }
 
 /// All that one cause brought was brought by one append: it was applied once.
-pub(super) fn causes_are_whole(core: &Core, service: usize, events: &[RecordedEvent]) -> Option<String> {
+pub(super) fn causes_are_whole(
+    core: &Core,
+    service: usize,
+    events: &[RecordedEvent],
+) -> Option<String> {
     let witness = core.witness();
     let mut appends: BTreeMap<&str, (u64, &RecordedEvent)> = BTreeMap::new();
     for event in events {

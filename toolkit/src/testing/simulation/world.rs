@@ -126,7 +126,9 @@ impl World<'_> {
             let calm_from = self.heal();
             let bound = calm_from.plus(self.scenario.quiet_within);
             end = self.run_until(bound, move |world, quiet| {
-                quiet && !world.is_acting() && world.core.exec.now() >= calm_from.plus(world.core.times.settle)
+                quiet
+                    && !world.is_acting()
+                    && world.core.exec.now() >= calm_from.plus(world.core.times.settle)
             });
         }
         match end {
@@ -206,8 +208,7 @@ impl World<'_> {
     fn tell_story(&self) {
         let actor = |name: &str| Actor::new(self.crowd.clone(), name);
         let prepare = (self.scenario.prepare)(actor("prepare"));
-        let sagas: Vec<_> =
-            self.sagas.iter().map(|n| (*n, actor(&format!("saga {n}")))).collect();
+        let sagas: Vec<_> = self.sagas.iter().map(|n| (*n, actor(&format!("saga {n}")))).collect();
         let (story, exec) = (self.scenario.saga.clone(), self.core.exec.clone());
         let (acting, spread) = (self.acting.clone(), self.scenario.spread);
         acting.fetch_add(1, Ordering::Relaxed);
@@ -301,8 +302,7 @@ impl World<'_> {
         if self.core.witness().lost_something() || !(last || self.scenario.laws_at_quiet_points) {
             return;
         }
-        let view =
-            View::new(self.core.clone(), self.crowd.kinds.clone(), self.sagas.clone());
+        let view = View::new(self.core.clone(), self.crowd.kinds.clone(), self.sagas.clone());
         for (name, law) in &self.scenario.laws {
             if let Err(told) = law(&view) {
                 return self.core.fail(Broken::law(name, told));
@@ -317,7 +317,8 @@ impl World<'_> {
             told.push(format!("{acting} actors of the story have not come to their end"));
         }
         told.extend(invariants::complaints(&self.crowd));
-        let name = format!("all is quiet within {:?} of the last fault", self.scenario.quiet_within);
+        let name =
+            format!("all is quiet within {:?} of the last fault", self.scenario.quiet_within);
         self.core.fail(Broken::invariant(&name, told.join("; ")));
     }
 
