@@ -280,7 +280,7 @@ impl Simulation {
         let source = Source::Given(part.faults);
         let Part { calm, brief, .. } = part;
         let mode = Mode { source, calm, detail, brief, occasions: false };
-        let scenario = Scenario { only_calls: brief, ..self.scenario.clone() };
+        let scenario = if brief { self.scenario.bounded() } else { self.scenario.clone() };
         Ok(world::run(&scenario, seed, &part.sagas, &mode))
     }
 

@@ -62,8 +62,7 @@ pub(super) fn explore(
 ) -> Result<Explored, Box<Counterexample>> {
     let explored = Explored { runs: vec![0; faults_max + 1], repeated: 0, complete: true };
     let shared = Shared { open: vec![vec![]], busy: 0, begun: 0, explored, broken: None };
-    let mut scenario = Scenario { only_calls: true, ..scenario.clone() };
-    scenario.spread = std::time::Duration::ZERO;
+    let scenario = scenario.bounded();
     let search = Search { scenario, faults_max, runs_max, progress, shared: Mutex::new(shared) };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {

@@ -38,6 +38,13 @@ impl fmt::Debug for Scenario {
     }
 }
 
+impl Scenario {
+    /// The same, as a bounded search runs it.
+    pub(super) fn bounded(&self) -> Self {
+        Self { only_calls: true, spread: Duration::ZERO, ..self.clone() }
+    }
+}
+
 impl Default for Scenario {
     fn default() -> Self {
         Self {

@@ -129,6 +129,7 @@ impl World<'_> {
                 quiet
                     && !world.is_acting()
                     && world.core.exec.now() >= calm_from.plus(world.core.times.settle)
+                    && invariants::complaints(&world.crowd).is_empty()
             });
         }
         match end {
