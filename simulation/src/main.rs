@@ -11,6 +11,7 @@ use args::Args;
 use clap::Parser;
 use quadrille::testing::Simulation;
 
+#[allow(clippy::print_stderr)]
 fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(true) => ExitCode::SUCCESS,
