@@ -7,8 +7,10 @@ pub mod log_conformance;
 pub mod relay_plan;
 #[cfg(feature = "process")]
 pub mod settings;
+pub mod simulation;
 mod stage;
 pub mod store_conformance;
 
 pub use given::{Decided, Events, Given, given};
+pub use simulation::Simulation;
 pub use stage::{Pending, Said, Stage};

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::interrupt::{self, Interrupted};
-use crate::{bench, check, programs, tests, tidy, up, workspace};
+use crate::{bench, check, programs, sim, tests, tidy, up, workspace};
 
 /// Exit code of a command that a signal ended, as shells report it for SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -44,6 +44,9 @@ enum Command {
     /// Feed every decoder of outside bytes with new random and mutated inputs
     #[command(after_help = FUZZ_HELP)]
     Fuzz(FuzzArgs),
+    /// Simulate the four services on virtual time, seed by seed, while everything fails
+    #[command(after_help = sim::HELP, disable_help_flag = true)]
+    Sim(SimArgs),
     /// Check format, lints, documentation, dependencies and the repository's own rules
     Check,
     /// Check the repository's own rules only: sizes, leftovers, links, named rules
@@ -172,6 +175,13 @@ pub(crate) struct UpArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct SimArgs {
+    /// For the simulation: `cargo xtask sim --help` lists them
+    #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DownArgs {
     /// The name that `up` was given
     #[arg(long, default_value = UP_NAME, value_parser = parse_name)]
@@ -228,6 +238,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Bench(args) => bench::run(&workspace, &args),
         Command::Model(args) => programs::model(&workspace, &args),
         Command::Fuzz(args) => programs::fuzz(&workspace, &args),
+        Command::Sim(args) => sim::run(&workspace, &args),
         Command::Check => check::run(&workspace),
         Command::Tidy => tidy::run(&workspace),
     }

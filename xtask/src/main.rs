@@ -14,6 +14,7 @@ mod process;
 mod programs;
 mod servers;
 mod services;
+mod sim;
 mod tempdir;
 mod tests;
 mod tidy;

@@ -199,6 +199,7 @@ impl Relay {
         // A lease is renewed between rounds.
         let longest = self.limits.relay_pace_under_load.min(self.limits.lease_ttl / 3);
         let mut pace = Pace::new(longest);
+        let mut compared = self.runtime.clock.now();
         loop {
             if self.runtime.clock.now().since(leased) > self.limits.lease_ttl / 3 {
                 leased = self.renew().await?;
@@ -219,6 +220,11 @@ impl Relay {
                     continue;
                 }
                 self.wait(&mut rounds).await?;
+                let now = self.runtime.clock.now();
+                if now.since(compared) > self.limits.lease_ttl / 3 && rounds.is_level() {
+                    self.look_back(&rounds).await?;
+                    compared = now;
+                }
                 continue;
             }
             self.keep_pace(&mut rounds, &pace).await;
@@ -344,6 +350,23 @@ impl Relay {
         } else {
             Err(End::Doubt("the store ends before what was published".to_owned()))
         }
+    }
+
+    /// A log that loses its tail while nothing is published tells nobody: a quiet relay looks whether what it
+    /// published is still there, and else starts over from the tail (P6). A partition that retention has
+    /// emptied has nothing to tell.
+    async fn look_back(&self, rounds: &Rounds) -> Result<(), End> {
+        for lane in &self.lanes {
+            let tail = self.tail(*lane).await?;
+            let there = match &tail.last {
+                Some((seq, _)) => *seq == rounds.position(*lane),
+                None => rounds.position(*lane) == 0 || tail.start_offset > 0,
+            };
+            if !there {
+                return Err(End::Doubt(format!("{lane:?}: the log does not end where it did")));
+            }
+        }
+        Ok(())
     }
 
     /// Compares each lane's tail with the store (P6, P8). The inner error is a contradiction.

@@ -56,6 +56,21 @@ impl MemoryStore {
         *self.lock() = state;
     }
 
+    /// Everything that is stored, stream by stream.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn streams(&self) -> Vec<(crate::id::StreamId, Vec<Arc<RecordedEvent>>)> {
+        let state = self.lock();
+        state.streams.iter().map(|(stream, events)| (stream.clone(), events.clone())).collect()
+    }
+
+    /// One stream, whole.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn stream(&self, stream: &crate::id::StreamId) -> Vec<RecordedEvent> {
+        let state = self.lock();
+        let events = state.streams.get(stream).into_iter().flatten();
+        events.map(|event| (**event).clone()).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

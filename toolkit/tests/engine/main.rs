@@ -25,3 +25,4 @@ mod p12;
 mod p15;
 mod p16;
 mod p17;
+mod readiness;

@@ -192,3 +192,21 @@ async fn halts(world: &World, why: &str) {
     assert!(reasons[0].contains(why), "{reasons:?}");
     assert!(world.published(0).await.is_empty());
 }
+
+/// Nothing is published, so no producer meets an error: the relay must look by itself.
+#[tokio::test]
+async fn p06_a_quiet_relay_notices_that_the_log_lost_its_tail() {
+    let world = World::new(1).await;
+    let trial = world.start().await;
+    for text in ["1", "2", "3"] {
+        let announce = Announce { key: "b".into(), text: text.into() };
+        let Ok(_) = trial.client.execute("b", announce).await.unwrap();
+    }
+    world.level().await;
+    assert_eq!(world.published(0).await.len(), 3);
+    assert!(world.log.truncate_tail(&world.topic("trial"), Lane(0), 1));
+    assert_eq!(world.published(0).await.len(), 1, "two are gone");
+    world.level().await;
+    assert_eq!(world.published(0).await, world.in_store(0).await);
+    assert_eq!(world.published(0).await.len(), 3, "each once");
+}

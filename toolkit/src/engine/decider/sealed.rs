@@ -170,7 +170,10 @@ impl<S: Service> Decider<S> {
         if holds {
             self.status.gauges.held(self.lanes.held_keys());
         }
-        for (stream, entry) in sealed.base.into_iter().chain(sealed.layer) {
+        // What is evicted must not hang on the order of a hash map: a simulation replays it.
+        let mut entries: Vec<_> = sealed.base.into_iter().chain(sealed.layer).collect();
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        for (stream, entry) in entries {
             self.cache.put(stream, entry);
         }
         self.count(append, &sealed.outcomes, sealed.receipts.len());

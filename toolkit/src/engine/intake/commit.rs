@@ -173,15 +173,19 @@ impl<S: Service> Running<S> {
 
     fn commit_failed(&mut self, error: AppendError) {
         tracing::debug!(%error, "append failed");
+        if !matches!(error, AppendError::Unavailable(_) | AppendError::Unknown(_)) {
+            // It has answered.
+            self.parts.status.trouble("store", None);
+        }
         self.note_conflict(&error);
         let (store, runtime) = (self.parts.store.clone(), self.parts.runtime.clone());
         match self.parts.decider.failed(error) {
             CommitVerdict::Again => {
                 // Wants of what was taken apart are void; what is decided again asks anew.
-                self.load = Load::idle();
+                self.forget_load();
             }
             CommitVerdict::Lost(lanes) => {
-                self.load = Load::idle();
+                self.forget_load();
                 let again = self.claim_again_at();
                 for lane in lanes {
                     tracing::warn!(%lane, "another instance has taken the lane over");
@@ -190,7 +194,7 @@ impl<S: Service> Running<S> {
                 self.parts.status.lanes(&self.parts.decider.lanes);
             }
             CommitVerdict::Stale(lanes) => {
-                self.load = Load::idle();
+                self.forget_load();
                 let now = runtime.clock.now();
                 for lane in lanes {
                     self.assigned.entry(lane).and_modify(|at| *at = Some(now));
@@ -232,15 +236,22 @@ impl<S: Service> Running<S> {
         self.commit.append.as_ref().is_some_and(|append| now.since(append.at) >= kept / 2)
     }
 
+    /// What was asked for is void.
+    fn forget_load(&mut self) {
+        self.load = Load::idle();
+        self.parts.status.trouble("load", None);
+    }
+
     pub(super) fn load_ended(&mut self, result: Result<Vec<StreamSlice>, StoreError>) {
         match result {
             Ok(slices) => {
                 self.load_backoff.reset();
+                self.parts.status.trouble("load", None);
                 let wants = std::mem::take(&mut self.load.wants);
                 self.parts.decider.provide(&wants, slices);
             }
             Err(error) => {
-                self.parts.status.trouble("store", Some(error.to_string()));
+                self.parts.status.trouble("load", Some(error.to_string()));
                 let pause = self.load_backoff.pause();
                 self.load.retry(self.parts.store.clone(), &self.parts.runtime, pause);
             }

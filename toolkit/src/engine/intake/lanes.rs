@@ -51,6 +51,14 @@ impl<S: Service> Running<S> {
         }
         self.full.retain(|lane| !lanes.contains(lane));
         self.parts.status.lanes(&self.parts.decider.lanes);
+        self.claims_settled();
+    }
+
+    /// When no lane is still to be claimed, nothing stands in the way of reading any more.
+    fn claims_settled(&self) {
+        if self.assigned.values().all(Option::is_none) {
+            self.parts.status.trouble("claim", None);
+        }
     }
 
     /// Two instances that both believe that a lane is theirs would take it from each other for ever: wait,
@@ -73,6 +81,7 @@ impl<S: Service> Running<S> {
             .collect();
         if !due.is_empty() {
             self.claim(due).await;
+            self.claims_settled();
         }
         let max = self.parts.limits.held_keys_max;
         for lane in self.assigned.keys().cloned().collect::<Vec<_>>() {
@@ -97,7 +106,7 @@ impl<S: Service> Running<S> {
         lanes: impl IntoIterator<Item = SourceLane>,
         error: &LogError,
     ) {
-        self.parts.status.trouble("log", Some(error.to_string()));
+        self.parts.status.trouble("claim", Some(error.to_string()));
         let again = self.parts.runtime.clock.now().plus(self.log_backoff.pause());
         self.assigned.extend(lanes.into_iter().map(|lane| (lane, Some(again))));
     }
@@ -132,7 +141,7 @@ impl<S: Service> Running<S> {
                 self.parts.status.lanes(&self.parts.decider.lanes);
             }
             Err(error) => {
-                self.parts.status.trouble("store", Some(error.to_string()));
+                self.parts.status.trouble("claim", Some(error.to_string()));
                 let again = self.parts.runtime.clock.now().plus(self.commit_backoff.pause());
                 for lane in lanes {
                     self.assigned.insert(lane, Some(again));
@@ -231,9 +240,12 @@ impl<S: Service> Running<S> {
                 self.alongside(async move { store.held(&source, &key, limit).await }).await
             };
             match loaded {
-                Ok(messages) => self.retry(source, key, messages, holds, epoch),
+                Ok(messages) => {
+                    self.parts.status.trouble("retry", None);
+                    self.retry(source, key, messages, holds, epoch);
+                }
                 Err(error) => {
-                    self.parts.status.trouble("store", Some(error.to_string()));
+                    self.parts.status.trouble("retry", Some(error.to_string()));
                     let again = now.plus(self.commit_backoff.pause());
                     self.parts.decider.lanes.due_again(source, key, again);
                 }

@@ -141,6 +141,13 @@ mod tests {
     }
 
     #[test]
+    fn p06_a_floor_says_nothing_of_a_partition_that_retention_has_not_touched() {
+        let floor = floor(6, 7, "t");
+        assert_eq!(judge(Lane(0), 9, &tail(None), None, Some(&floor)), Start::After(0));
+        assert!(matches!(judge(Lane(0), 5, &tail(None), None, Some(&floor)), Start::Halt(_)));
+    }
+
+    #[test]
     fn p06_a_new_topic_gets_everything_again() {
         let emptied = Tail { start_offset: 7, ..tail(None) };
         let old = floor(6, 7, "old");

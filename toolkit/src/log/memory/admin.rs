@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{MemoryLog, ProducerEpoch, PublishHook, Refused, source_lanes};
+use super::{
+    MemoryLog, ProducerEpoch, PublishHook, Refused, source_lanes, subscription::MemorySubscription,
+};
 use crate::{
     id::{Lane, SourceLane},
-    log::NewRecord,
+    log::{NewRecord, Subscription},
 };
 
 /// # Raw transactions
@@ -127,6 +129,24 @@ impl MemoryLog {
     /// not a drop: without this a dead member would keep its lanes.
     pub fn expel_members(&self, group: &str) {
         self.lock().expel(group);
+    }
+
+    /// Joins a group as [`subscribe`](crate::log::EventLog::subscribe) does; gives the member's number too.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn subscribe_as(
+        &self,
+        group: &str,
+        topics: &[Arc<str>],
+    ) -> (u64, Box<dyn Subscription>) {
+        let group: Arc<str> = group.into();
+        let (member, wake) = self.lock().join(&group, topics);
+        (member, Box::new(MemorySubscription { log: self.clone(), group, member, wake }))
+    }
+
+    /// Puts one silent member out of a group. It hears of it when it asks for more.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn expel_member(&self, group: &str, member: u64) {
+        self.lock().leave(group, member);
     }
 
     /// How far a group has noted its progress in a lane.

@@ -66,7 +66,9 @@ impl Group {
     }
 
     pub(super) fn leave(&mut self, member: u64, broker: &Broker) {
-        if self.members.remove(&member).is_some() {
+        if let Some(member) = self.members.remove(&member) {
+            // One that was put out and still waits must hear of it.
+            member.wake.notify_one();
             self.rebalance(broker);
         }
     }

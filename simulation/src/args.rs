@@ -1,0 +1,33 @@
+//! The command line.
+
+use clap::Parser;
+
+/// Simulates the four services on virtual time, seed by seed
+#[derive(Debug, Parser)]
+#[command(name = "simulate")]
+pub(crate) struct Args {
+    /// How many seeds to run
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) seeds: u64,
+    /// The first seed
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) from: u64,
+    /// Print JSON: the last line sums up
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Replay one run, a seed or what a failure printed, and tell what happens in it
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["seeds", "from", "json"])]
+    pub(crate) replay: Option<String>,
+    /// Explore one order's story to the end instead: every run with up to F faults
+    #[arg(long, value_name = "F", num_args = 0..=1, default_missing_value = "2", conflicts_with_all = ["seeds", "from", "replay"])]
+    pub(crate) exhaustive: Option<usize>,
+    /// With --exhaustive: instances of each service
+    #[arg(long, value_name = "I", requires = "exhaustive", default_value_t = 1)]
+    pub(crate) instances: usize,
+    /// With --exhaustive: stop after so many runs, and say that it was not all
+    #[arg(long, value_name = "N", requires = "exhaustive", default_value_t = u64::MAX)]
+    pub(crate) runs_max: u64,
+    /// With --replay: tell every call of a port too
+    #[arg(long, requires = "replay")]
+    pub(crate) calls: bool,
+}

@@ -1,0 +1,7 @@
+//! The story of the four services, simulated: orders are placed, cancelled, charged, reserved and
+//! delivered, while everything around them fails; and the laws must hold whenever all is quiet.
+
+pub mod laws;
+pub mod story;
+
+pub use story::{one_order, story, story_of};

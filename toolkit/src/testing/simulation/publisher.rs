@@ -1,0 +1,216 @@
+//! A transactional producer, request by request.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+
+use super::{faults::Fault, node::Node, plan::Site};
+use crate::{
+    id::Lane,
+    log::{
+        Doubt, NewRecord, Publisher,
+        memory::{ProducerEpoch, Refused},
+        record::lane_seq,
+    },
+};
+
+const BEGIN: &[Fault] =
+    &[Fault::CrashBefore, Fault::CrashAfter, Fault::RequestLost, Fault::ReplyLost, Fault::Fenced];
+const PRODUCE: &[Fault] =
+    &[Fault::CrashMidway, Fault::CrashAfter, Fault::RequestLost, Fault::ReplyLost];
+const END: &[Fault] = &[
+    Fault::CrashMidway,
+    Fault::CrashAfter,
+    Fault::RequestLost,
+    Fault::ReplyLost,
+    Fault::SlowMarks,
+    Fault::LateCommit,
+    Fault::LateAbort,
+];
+
+#[derive(Debug)]
+pub(super) struct SimPublisher {
+    pub(super) node: Node,
+    pub(super) topic: Arc<str>,
+    pub(super) producer: ProducerEpoch,
+    /// How often the topic had lost something when this producer began.
+    pub(super) breaks: u64,
+    /// Whether its last transaction was ended, as far as the broker knows.
+    pub(super) ended: Arc<AtomicBool>,
+}
+
+fn doubt(reason: &str) -> Doubt {
+    Doubt { reason: format!("simulated: {reason}"), fenced: false }
+}
+
+fn refused(refused: &Refused) -> Doubt {
+    Doubt { reason: refused.to_string(), fenced: matches!(refused, Refused::Fenced(_)) }
+}
+
+#[async_trait]
+impl Publisher for SimPublisher {
+    async fn publish(
+        self: Box<Self>,
+        records: Vec<NewRecord>,
+    ) -> Result<Box<dyn Publisher>, Doubt> {
+        if records.is_empty() {
+            return Ok(self);
+        }
+        let told = told(&records);
+        self.begin(&records).await?;
+        self.produce(records).await?;
+        self.end().await?;
+        let core = self.node.core();
+        core.note(self.node.place(), "published", self.producer.epoch);
+        core.tell(self.node.place(), || format!("published {told}"));
+        Ok(self)
+    }
+}
+
+/// Lanes and numbers of records, for people.
+fn told(records: &[NewRecord]) -> String {
+    let mut lanes: Vec<(Lane, u64, u64)> = vec![];
+    for record in records {
+        let seq = lane_seq(&record.headers).unwrap_or(0);
+        match lanes.iter_mut().find(|(lane, ..)| *lane == record.lane) {
+            Some((_, _, last)) => *last = seq,
+            None => lanes.push((record.lane, seq, seq)),
+        }
+    }
+    let text = |(lane, first, last): &(Lane, u64, u64)| match first == last {
+        true => format!("{lane:?}: {first}"),
+        false => format!("{lane:?}: {first} to {last}"),
+    };
+    lanes.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+impl SimPublisher {
+    /// A broker that has lost what this producer wrote refuses what it sends: it is out of order.
+    fn is_known(&self) -> Result<(), Doubt> {
+        if self.node.core().log_breaks(&self.topic) == self.breaks {
+            return Ok(());
+        }
+        Err(doubt("the broker does not know this producer any more"))
+    }
+
+    async fn begin(&self, records: &[NewRecord]) -> Result<(), Doubt> {
+        let (node, core) = (&self.node, self.node.core());
+        let site = node.reach("begin").await;
+        core.changed();
+        self.is_known()?;
+        let fault = core.decide(&site, BEGIN);
+        match fault {
+            Some(Fault::CrashBefore) => node.die_at(&site).await,
+            Some(Fault::RequestLost) => return self.give_up(&site).await,
+            Some(Fault::Fenced) => drop(core.open_producer(&self.producer.transactional_id)),
+            _ => {}
+        }
+        let mut lanes: Vec<Lane> = records.iter().map(|record| record.lane).collect();
+        lanes.sort_unstable();
+        lanes.dedup();
+        core.log.begin(&self.producer, &self.topic, &lanes).map_err(|e| refused(&e))?;
+        self.time_out_later();
+        self.answer(fault, &site).await
+    }
+
+    async fn produce(&self, records: Vec<NewRecord>) -> Result<(), Doubt> {
+        let (node, core) = (&self.node, self.node.core());
+        let site = node.reach("produce").await;
+        core.changed();
+        self.is_known()?;
+        let fault = core.decide(&site, PRODUCE);
+        let arriving = match fault {
+            Some(Fault::CrashMidway | Fault::RequestLost) => records.len() / 2,
+            _ => records.len(),
+        };
+        for record in records.into_iter().take(arriving) {
+            core.log.produce(&self.producer, &self.topic, record).map_err(|e| refused(&e))?;
+        }
+        match fault {
+            Some(Fault::CrashMidway) => node.die_at(&site).await,
+            Some(Fault::RequestLost) => return self.give_up(&site).await,
+            _ => {}
+        }
+        self.answer(fault, &site).await
+    }
+
+    async fn end(&self) -> Result<(), Doubt> {
+        let (node, core) = (&self.node, self.node.core());
+        let site = node.reach("end").await;
+        core.changed();
+        self.is_known()?;
+        let fault = core.decide(&site, END);
+        match fault {
+            Some(Fault::RequestLost) => return self.give_up(&site).await,
+            Some(Fault::LateCommit) => return self.end_late(&site, true).await,
+            Some(Fault::LateAbort) => return self.end_late(&site, false).await,
+            _ => {}
+        }
+        core.log.decide(&self.producer, true).map_err(|e| refused(&e))?;
+        self.ended.store(true, Ordering::Relaxed);
+        let id = self.producer.transactional_id.clone();
+        if let Some(Fault::SlowMarks | Fault::CrashMidway) = fault {
+            let log = core.log.clone();
+            core.later(core.some_time(&site, "marks", 5, 15_000), move || log.complete(&id));
+        } else {
+            core.log.complete(&id);
+        }
+        match fault {
+            Some(Fault::CrashMidway) => node.die_at(&site).await,
+            Some(Fault::SlowMarks) => return self.give_up(&site).await,
+            _ => {}
+        }
+        self.answer(fault, &site).await
+    }
+
+    /// The request was done; whether its answer arrives.
+    async fn answer(&self, fault: Option<Fault>, site: &Site) -> Result<(), Doubt> {
+        match fault {
+            Some(Fault::CrashAfter) => self.node.die_at(site).await,
+            Some(Fault::ReplyLost) => return self.give_up(site).await,
+            _ => self.node.back(site).await,
+        }
+        Ok(())
+    }
+
+    async fn give_up(&self, site: &Site) -> Result<(), Doubt> {
+        self.node.time_out(site).await;
+        Err(doubt(&format!("no answer to `{}`", site.op)))
+    }
+
+    /// The request that ends the transaction is delayed on its way. It names the epoch, not the
+    /// transaction: what it ends is whatever the epoch has open then (P7).
+    async fn end_late(&self, site: &Site, commit: bool) -> Result<(), Doubt> {
+        let (core, producer) = (self.node.core().clone(), self.producer.clone());
+        let (place, ended) = (self.node.place().clone(), self.ended.clone());
+        let after = core.some_time(site, "late", 5, 12_000);
+        core.clone().later(after, move || {
+            let result = core.log.end(&producer, commit);
+            if result.is_ok() {
+                ended.store(true, Ordering::Relaxed);
+            }
+            core.tell(&place, || match result {
+                Ok(()) => format!("the late end takes effect (commit: {commit})"),
+                Err(refused) => format!("the late end is refused: {refused}"),
+            });
+        });
+        self.give_up(site).await
+    }
+
+    /// The broker ends what is open for too long.
+    fn time_out_later(&self) {
+        let (core, producer, ended) =
+            (self.node.core().clone(), self.producer.clone(), self.ended.clone());
+        ended.store(false, Ordering::Relaxed);
+        let place = self.node.place().clone();
+        core.clone().later(core.times.transaction, move || {
+            if !ended.load(Ordering::Relaxed) && core.is_newest(&producer) {
+                core.tell(&place, || "its transaction has timed out".to_owned());
+                let _ = core.open_producer(&producer.transactional_id);
+            }
+        });
+    }
+}
