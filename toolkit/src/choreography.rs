@@ -81,10 +81,12 @@ impl ServiceDescription {
         }
     }
 
-    /// The events that reach it, with repetitions: what it handles, and what makes it compensate.
+    /// The events that reach it from others, with repetitions: what it handles, and what makes it
+    /// compensate. Deadlines and outcomes of effects are its own, and come back by themselves.
     pub fn consumes(&self) -> impl Iterator<Item = &EventDescription> {
         let causes = self.undos.iter().flat_map(|undo| &undo.because);
-        self.handlers.iter().map(|handler| &handler.consumes).chain(causes)
+        let handled = self.handlers.iter().map(|handler| &handler.consumes);
+        handled.chain(causes).filter(|event| event.crosses())
     }
 
     /// The events that it may record, private ones included, with repetitions.

@@ -165,6 +165,13 @@ impl EventDescription {
     }
 }
 
+impl EventDescription {
+    /// Whether it could come from another service: deadlines and outcomes come back to their own.
+    pub(crate) fn crosses(&self) -> bool {
+        !matches!(self.kind, EventKind::Deadline | EventKind::Outcome)
+    }
+}
+
 impl fmt::Debug for EventDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.event_type)

@@ -145,6 +145,7 @@ impl Graph {
         let mut edges = commands(services);
         for service in services {
             let handled = service.handlers.iter().map(|h| (&h.consumes, EdgeKind::Event));
+            let handled = handled.filter(|(event, _)| event.crosses());
             let causes = service.undos.iter().flat_map(|undo| &undo.because);
             for (event, kind) in handled.chain(causes.map(|c| (c, EdgeKind::Compensation))) {
                 let to = Party::Service(service.name);

@@ -88,6 +88,7 @@ async fn p13_a_full_agenda_costs_no_more_than_an_empty_one() {
     }
     let store = database.store().await;
     begin(&store).await;
+    miss_agenda(&store).await;
     use_agenda(&store).await;
     for kind in [AgendaKind::Deadline, AgendaKind::Effect] {
         fill(&mut owner, kind.name(), "other", "0").await;
@@ -117,6 +118,21 @@ async fn fill(owner: &mut PgConnection, kind: &str, name: &str, due: &str) {
            FROM generate_series(1, {PENDING}) n"
     );
     execute(owner, &sql).await;
+}
+
+/// Looks for what is not there: this is where plans are made.
+async fn miss_agenda(store: &PostgresStore) {
+    let absent = [item(AgendaKind::Deadline, 1), item(AgendaKind::Effect, 1)];
+    assert_eq!(take(store, AgendaKind::Deadline, 9).await, []);
+    let mut append = ends(&[]);
+    append.agenda = vec![AgendaChange::Clear(absent[0].id)];
+    store.append(&append).await.unwrap();
+    for change in ends(&absent).agenda {
+        append = ends(&[]);
+        append.agenda = vec![change];
+        let refused = store.append(&append).await;
+        assert!(matches!(refused, Err(AppendError::AgendaChanged { .. })), "{refused:?}");
+    }
 }
 
 /// Each way to change it, each claim, and what people ask for that has an index.

@@ -2,7 +2,7 @@
 
 mod claims;
 
-use std::time::Duration;
+use std::{slice::from_ref, time::Duration};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -171,7 +171,7 @@ pub async fn p13_a_put_replaces_an_item(place: &dyn StorePlace) {
     let claimed = take(&*store, &old).await;
     let new = AgendaItem { id: old.id, trace: None, ..deadline(20) };
     put_all(&*store, [&new]).await;
-    assert_eq!(agenda(&*store).await, [new.clone()]);
+    assert_eq!(agenda(&*store).await, from_ref(&new));
     assert_fails!(
         store.append(&changes(vec![done(&claimed)])).await,
         AppendError::AgendaChanged { ids } if ids == [old.id]
@@ -251,7 +251,7 @@ pub async fn p14_a_try_is_kept(place: &dyn StorePlace) {
             ..claimed.clone()
         };
         store.append(&changes(vec![tried(&claimed, &after)])).await.unwrap();
-        assert_eq!(agenda(&*store).await, [after.clone()]);
+        assert_eq!(agenda(&*store).await, from_ref(&after));
         let early = claim_due(AgendaKind::Effect, &["pay"], after.due.0 - 1);
         assert_eq!(store.claim_agenda(&early).await.unwrap(), [], "not due yet");
         item = after;
@@ -261,7 +261,7 @@ pub async fn p14_a_try_is_kept(place: &dyn StorePlace) {
     store.append(&changes(vec![tried(&claimed, &dead)])).await.unwrap();
     let late = claim_due(AgendaKind::Effect, &["pay"], i64::MAX);
     assert_eq!(store.claim_agenda(&late).await.unwrap(), [], "a person decides");
-    assert_eq!(agenda(&*store).await, [dead.clone()]);
+    assert_eq!(agenda(&*store).await, from_ref(&dead));
     // A person ends it with the token that is shown, or makes it pending again.
     let alive = AgendaItem { state: AgendaState::Pending, ..dead.clone() };
     store.append(&changes(vec![tried(&dead, &alive)])).await.unwrap();
@@ -347,7 +347,7 @@ pub async fn p13_an_append_and_its_agenda_are_one(place: &dyn StorePlace) {
         let mut alone = good.clone();
         flaw(&mut alone, used);
         store.append(&alone).await.expect_err(name);
-        assert_eq!(agenda(&*store).await, [item.clone()], "{name}");
+        assert_eq!(agenda(&*store).await, from_ref(&item), "{name}");
         assert_eq!(head(&*store, &s).await, 1, "{name}");
         assert_eq!(store.outcome(bad.cause.unwrap()).await.unwrap(), None, "{name}");
         assert_eq!(store.lane_heads().await.unwrap().iter().sum::<u64>(), 0, "{name}");
