@@ -12,6 +12,7 @@ mod interrupt;
 mod process;
 mod servers;
 mod services;
+mod storm;
 mod tempdir;
 mod tests;
 mod tidy;
