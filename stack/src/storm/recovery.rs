@@ -14,11 +14,12 @@ use super::{micros, schedule::Fault};
 use crate::{
     http,
     processes::{Addresses, SERVICES},
-    wait,
 };
 
 /// One that is not ready again by then has not recovered.
 const READY_LIMIT: Duration = Duration::from_secs(180);
+
+const POLL: Duration = Duration::from_millis(50);
 
 /// The faults so far.
 #[derive(Debug, Default)]
@@ -47,17 +48,8 @@ impl Recovery {
         let lasted = since(blow);
         self.watches.spawn(async move {
             let began = Instant::now();
-            let ready = wait::until("readiness", READY_LIMIT, async || {
-                for address in &all {
-                    let answer = http::send(*address, "GET", "/readyz", None).await;
-                    if !answer.is_ok_and(|answer| answer.status == 200) {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            })
-            .await;
-            let after = ready.is_ok().then(|| lasted + began.elapsed());
+            let ready = until_ready(&all, began + READY_LIMIT).await;
+            let after = ready.then(|| lasted + began.elapsed());
             Ready { role, struck: blow, after }
         });
     }
@@ -70,6 +62,22 @@ impl Recovery {
         }
         ended
     }
+}
+
+/// Whether all were ready at the same time before the deadline.
+async fn until_ready(all: &[SocketAddr], deadline: Instant) -> bool {
+    while Instant::now() < deadline {
+        let mut ready = 0;
+        for address in all {
+            let answer = http::send(*address, "GET", "/readyz", None).await;
+            ready += usize::from(answer.is_ok_and(|answer| answer.status == 200));
+        }
+        if ready == all.len() {
+            return true;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    false
 }
 
 fn since(struck: i64) -> Duration {
@@ -103,7 +111,7 @@ pub struct Times {
 
 /// Median and maximum of sorted times.
 #[must_use]
-pub fn median_and_maximum(sorted: &[u64]) -> Option<(u64, u64)> {
+pub(super) fn median_and_maximum(sorted: &[u64]) -> Option<(u64, u64)> {
     Some((*sorted.get(sorted.len() / 2)?, *sorted.last()?))
 }
 
