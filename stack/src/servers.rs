@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
@@ -90,13 +91,14 @@ impl OwnServers {
     }
 
     /// As [`start`](Self::start), by this program `xtask`; what the servers keep is in this folder, and
-    /// stays there.
+    /// stays there, and what is said about them in a file of it.
     ///
     /// # Errors
     /// When they do not start.
     pub async fn start_in(name: &str, xtask: &Path, folder: &Path) -> Result<Self> {
         let mut command = Command::new(xtask);
-        command.arg("up").arg("--data").arg(folder);
+        let said = File::create(folder.join("servers.log"))?;
+        command.arg("up").arg("--data").arg(folder).stderr(said);
         Self::spawn(name, command).await
     }
 

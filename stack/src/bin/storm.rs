@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Parser;
 use stack::storm::{self, Options};
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,12 +55,12 @@ async fn run(cli: Cli) -> Result<bool> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     // Whatever ends it: what it has started ends as it is dropped.
     let outcome = tokio::select! {
-        outcome = storm::run(&options) => outcome.with_context(|| {
-            format!("data and output are in {}", options.folder.display())
-        })?,
-        _ = terminated.recv() => anyhow::bail!("interrupted"),
-        _ = interrupted.recv() => anyhow::bail!("interrupted"),
+        outcome = storm::run(&options) => outcome,
+        _ = terminated.recv() => Err(anyhow!("interrupted")),
+        _ = interrupted.recv() => Err(anyhow!("interrupted")),
     };
+    let outcome =
+        outcome.with_context(|| format!("data and output are in {}", options.folder.display()))?;
     println!("{outcome}");
     if cli.json {
         println!("{}", outcome.json());
