@@ -17,7 +17,10 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord},
+    producer::{
+        BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer as _,
+        ThreadedProducer,
+    },
 };
 use sqlx::{Connection as _, PgConnection};
 use stack::{
@@ -120,7 +123,9 @@ async fn log_side(stack: &Stack, sources: &Sources) -> Result<()> {
         }
         // The store is whole.
         ensure!(!report.violated().contains(&"store_lanes_dense"), "{what}: {report}");
-        drop(hung);
+        if let Some(producer) = hung {
+            producer.abort_transaction(TRANSACTION_LIMIT)?;
+        }
         admin(&stack.kafka)?.delete_topics(&[&copy], &AdminOptions::new()).await?;
     }
     Ok(())
@@ -159,19 +164,21 @@ async fn write(kafka: &str, topic: &str, records: &[Record]) -> Result<()> {
     Ok(())
 }
 
-/// A transaction that is not ended as long as the producer lives, as one of this namespace.
-fn hang(kafka: &str, namespace: &str, topic: &str) -> Result<rdkafka::producer::BaseProducer> {
-    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-    let limit = Duration::from_secs(20);
-    let producer: BaseProducer = ClientConfig::new()
+type Producer = ThreadedProducer<DefaultProducerContext>;
+
+const TRANSACTION_LIMIT: Duration = Duration::from_secs(20);
+
+/// A transaction that is not ended, of a producer that counts among this namespace's.
+fn hang(kafka: &str, namespace: &str, topic: &str) -> Result<Producer> {
+    let producer: Producer = ClientConfig::new()
         .set("bootstrap.servers", kafka)
         .set("transactional.id", format!("{namespace}.hung"))
         .create()?;
-    producer.init_transactions(limit)?;
+    producer.init_transactions(TRANSACTION_LIMIT)?;
     producer.begin_transaction()?;
     let record = BaseRecord::<str, str>::to(topic).partition(0).payload("never");
     producer.send(record).map_err(|(error, _)| error)?;
-    producer.flush(limit)?;
+    producer.flush(TRANSACTION_LIMIT)?;
     Ok(producer)
 }
 
