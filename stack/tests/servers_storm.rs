@@ -11,6 +11,7 @@ const MINUTES: f64 = 2.5;
 const SEED: u64 = 6;
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stdout)] // Recovery times, for whoever runs it with --nocapture.
 async fn a_short_storm_leaves_every_invariant_whole() -> Result<()> {
     let xtask = std::env::var("QUADRILLE_XTASK").context("run this with `cargo xtask test`")?;
     let options = Options {

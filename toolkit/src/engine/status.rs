@@ -259,6 +259,7 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::{Parentage, Traces};
 
     #[derive(Debug)]
     struct Says(Mutex<Option<String>>);
@@ -271,7 +272,14 @@ mod tests {
 
     #[test]
     fn a_log_that_hangs_is_a_reason_for_as_long_as_it_does() {
-        let status = Status::new(1, Tracer::default());
+        let tracer = Tracer {
+            traces: Traces::off(),
+            parentage: Parentage::Parent,
+            service: "order",
+            group: Arc::from("shop.order"),
+            topic: Arc::from("shop.order.events"),
+        };
+        let status = Status::new(1, tracer);
         status.shard_checked(0);
         let contact = Arc::new(Says(Mutex::new(None)));
         status.contact(Some(contact.clone()));
