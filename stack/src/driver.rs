@@ -91,6 +91,14 @@ impl Driver {
         Ok(())
     }
 
+    /// Places one order, by its number in the script, and cancels it when its customer does.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub async fn place_one(&self, number: u64) -> Result<()> {
+        self.place(self.script.placement(number)?).await
+    }
+
     async fn place(&self, placement: Placement) -> Result<()> {
         let Placement { order, customer, account, lines, destination, cancelled_after } = placement;
         let body = json!({

@@ -66,6 +66,8 @@ pub struct Stack {
     program: PathBuf,
     /// Services that reach the broker by another address.
     ways: BTreeMap<&'static str, String>,
+    /// Services that reach their database by another address.
+    database_ways: BTreeMap<&'static str, String>,
     logs: PathBuf,
     instances: BTreeMap<Key, Instance>,
     /// Shared with the driver.
@@ -103,8 +105,18 @@ impl Stack {
         let namespace = format!("stack_{}_{n}", std::process::id());
         let logs = std::env::temp_dir().join(&namespace);
         std::fs::create_dir_all(&logs)?;
-        let (ways, instances, addresses) = Default::default();
-        Ok(Self { namespace, kafka, postgres, program, ways, logs, instances, addresses })
+        let (ways, database_ways, instances, addresses) = Default::default();
+        Ok(Self {
+            namespace,
+            kafka,
+            postgres,
+            program,
+            ways,
+            database_ways,
+            logs,
+            instances,
+            addresses,
+        })
     }
 
     fn role(&self) -> String {
@@ -140,6 +152,9 @@ impl Stack {
     fn role_url(&self, service: &str) -> String {
         let url = self.url(service);
         let host = url.rsplit_once('@').map_or(url.as_str(), |(_, host)| host);
+        let by = self.database_ways.get(service);
+        let by = by.map(|address| format!("{address}/{}", self.database(service)));
+        let host = by.as_deref().unwrap_or(host);
         format!("postgres://{role}:{role}@{host}", role = self.role())
     }
 
@@ -158,6 +173,42 @@ impl Stack {
     /// Processes of this service that are started from now on reach the broker by this `host:port`.
     pub fn reach_kafka_by(&mut self, service: &'static str, address: &str) {
         self.ways.insert(service, address.to_owned());
+    }
+
+    /// The `host:port` of PostgreSQL.
+    #[must_use]
+    pub fn postgres_address(&self) -> String {
+        let base = self.postgres.rsplit_once('@').map_or(&*self.postgres, |(_, rest)| rest);
+        base.split('/').next().unwrap_or_default().to_owned()
+    }
+
+    /// Processes of this service that are started from now on reach their database by this `host:port`.
+    pub fn reach_database_by(&mut self, service: &'static str, address: &str) {
+        self.database_ways.insert(service, address.to_owned());
+    }
+
+    /// Keeps the processes' output in this folder. Before any is started.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub fn keep_output_in(&mut self, folder: PathBuf) -> Result<()> {
+        std::fs::create_dir_all(&folder)?;
+        std::fs::remove_dir_all(std::mem::replace(&mut self.logs, folder))?;
+        Ok(())
+    }
+
+    /// Processes that have ended although nobody killed them, with their status.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn ended_by_themselves(&mut self) -> Result<Vec<String>> {
+        let mut ended = vec![];
+        for ((service, number), instance) in &mut self.instances {
+            if let Some(status) = instance.process.try_wait()? {
+                ended.push(format!("{service}-{number} ended: {status}"));
+            }
+        }
+        Ok(ended)
     }
 
     /// Starts a process, at its old address when it has run before. Does not wait.

@@ -3,8 +3,9 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     io::{BufRead as _, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -84,8 +85,26 @@ impl OwnServers {
     /// # Errors
     /// When they do not start.
     pub async fn start(name: &str) -> Result<Self> {
-        let mut xtask = Command::new(variable("QUADRILLE_XTASK")?)
-            .args(["up", "--only-servers", "--restart", "--servers", "local", "--name", name])
+        let mut command = Command::new(variable("QUADRILLE_XTASK")?);
+        command.arg("up");
+        Self::spawn(name, command).await
+    }
+
+    /// As [`start`](Self::start), by this program `xtask`; what the servers keep is in this folder, and
+    /// stays there, and what is said about them in a file of it.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub async fn start_in(name: &str, xtask: &Path, folder: &Path) -> Result<Self> {
+        let mut command = Command::new(xtask);
+        let said = File::create(folder.join("servers.log"))?;
+        command.arg("up").arg("--data").arg(folder).stderr(said);
+        Self::spawn(name, command).await
+    }
+
+    async fn spawn(name: &str, mut command: Command) -> Result<Self> {
+        let mut xtask = command
+            .args(["--only-servers", "--restart", "--servers", "local", "--name", name])
             .env_remove(Server::Kafka.variable())
             .env_remove(Server::Postgres.variable())
             .stdin(Stdio::null())
@@ -148,6 +167,20 @@ impl OwnServers {
             let _ = kill(*child, Signal::SIGKILL);
         }
         Ok(Killed { server, process, children: children.len() })
+    }
+
+    /// Sends a signal to a server and its children: SIGSTOP makes it hang, SIGCONT lets it go on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal_all(&self, server: Server, signal: Signal) -> Result<()> {
+        let process = self.process(server)?;
+        kill(process, signal)?;
+        for child in children(process)? {
+            // It may have ended since.
+            let _ = kill(child, signal);
+        }
+        Ok(())
     }
 
     /// Waits until a killed server answers again.

@@ -1,10 +1,14 @@
 //! SIGKILL of the broker and of PostgreSQL while orders flow. Each test has servers of its own: nobody else
 //! is to suffer with it.
 
-use anyhow::{Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
 use demo::script::Script;
+use nix::sys::signal::Signal;
 use stack::{
     driver::Driver,
+    http,
     processes::Stack,
     proxy::{Proxy, wire},
     quiet,
@@ -95,5 +99,34 @@ async fn postgres_is_killed_and_comes_back() -> Result<()> {
         kill_and_come_back(&mut servers, Server::Postgres, &stack, &driver).await
     };
     tokio::try_join!(driver.place_some(BEFORE..FLOWING), fault)?;
+    finish(servers, stack, &driver).await
+}
+
+/// What the limit of silence is, and what a busy machine may add to it.
+const SILENCE: Duration = Duration::from_secs(8);
+const SLACK: Duration = Duration::from_secs(12);
+
+#[tokio::test]
+async fn a_broker_that_hangs_is_told_on_readiness_in_time_and_until_it_answers() -> Result<()> {
+    let _alone = alone().await;
+    let servers = OwnServers::start("broker-hangs").await?;
+    let mut stack = Stack::prepare(servers.place(PROGRAM)?).await?;
+    let driver = begin(&mut stack, 23).await?;
+    let address = stack.addresses().of("shipping")[0];
+    let readyz = async || http::send(address, "GET", "/readyz", None).await;
+
+    servers.signal(Server::Kafka, Signal::SIGSTOP)?;
+    let mut last = String::new();
+    wait::until("silence to be told", SILENCE + SLACK, async || {
+        last = readyz().await?.body;
+        Ok(last.contains("no broker has answered for"))
+    })
+    .await
+    .with_context(|| last)?;
+    // Orders are taken meanwhile.
+    driver.place_some(0..BEFORE).await?;
+    servers.signal(Server::Kafka, Signal::SIGCONT)?;
+    stack.until_ready().await?;
+    driver.place_some(BEFORE..AWAY).await?;
     finish(servers, stack, &driver).await
 }

@@ -218,4 +218,16 @@ pub trait Subscription: Send + fmt::Debug {
         source: &SourceLane,
         next_offset: i64,
     ) -> Result<(), LogError>;
+
+    /// Tells at any time whether the log still answers, where the subscription can know: a broker that
+    /// hangs gives no error, and nothing to read, as one that is idle.
+    fn contact(&self) -> Option<Arc<dyn Contact>> {
+        None
+    }
+}
+
+/// Whether those at the other end still answer. Asked for readiness; it does not wait.
+pub trait Contact: Send + Sync + fmt::Debug {
+    /// For how long nothing was heard, in words; `None` when all is well.
+    fn silence(&self) -> Option<String>;
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::interrupt::{self, Interrupted};
-use crate::{bench, check, programs, sim, tests, tidy, up, workspace};
+use crate::{bench, check, programs, sim, storm, tests, tidy, up, workspace};
 
 /// Exit code of a command that a signal ended, as shells report it for SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -33,6 +33,9 @@ enum Command {
     /// Start PostgreSQL, Kafka, the four services and the payment gateway, print their addresses, and stay until Ctrl-C
     #[command(after_help = SERVERS_HELP)]
     Up(UpArgs),
+    /// Attack the four services on real PostgreSQL and Kafka while orders flow, then check everything
+    #[command(after_help = STORM_HELP)]
+    Storm(StormArgs),
     /// End what `cargo xtask up` started, and wait until it is gone
     Down(DownArgs),
     /// Measure on PostgreSQL and Kafka, each figure beside hand-written code; optimised build
@@ -174,6 +177,50 @@ pub(crate) struct UpArgs {
     pub(crate) servers: Source,
 }
 
+const STORM_HELP: &str = "\
+It starts its own PostgreSQL and Kafka, and the four services as processes, each behind proxies.
+Orders are placed at a steady rate, some are cancelled. Meanwhile, one after the other:
+  each service, the broker and PostgreSQL are killed with SIGKILL, and come back;
+  a service, the broker, PostgreSQL are stopped for longer than leases and transactions last;
+  connections to the broker and to the databases are cut;
+  the broker is killed in the middle of a commit;
+  a commit is held back, its process is killed, and the commit reaches the broker late.
+The schedule is drawn from the seed and printed first; the same seed, minutes and instances give it
+again. At the end it waits for quiet, and a checker that shares no code with the toolkit compares
+tables and topics. docs/storm.md says what it checks, and how to read the result.
+
+  cargo xtask storm                                two minutes and a half
+  cargo xtask storm --minutes 30 --rate 20         half an hour
+  cargo xtask storm --seed 7 --json | tail -n 1    again what seed 7 did; one JSON object at the end
+
+Exit code 1 when an invariant is violated; data and output are kept then, in a folder that is named.";
+
+#[derive(Debug, Args)]
+pub(crate) struct StormArgs {
+    /// How long orders are placed and faults come (2.5 has every kind of fault)
+    #[arg(long, default_value_t = 2.5, value_name = "M", value_parser = parse_minutes)]
+    pub(crate) minutes: f64,
+    /// Orders a second
+    #[arg(long, default_value_t = 8, value_name = "R", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rate: u32,
+    /// How many processes of each service
+    #[arg(long, default_value_t = 2, value_name = "I", value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub(crate) instances: u32,
+    /// What orders and faults are drawn from; a new one each time if not given
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// Print one JSON object as the last line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn parse_minutes(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(minutes) if (0.5..=600.0).contains(&minutes) => Ok(minutes),
+        _ => Err("minutes are a number from 0.5 to 600".to_owned()),
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct SimArgs {
     /// For the simulation: `cargo xtask sim --help` lists them
@@ -234,6 +281,7 @@ fn run(command: Command) -> Result<bool> {
     match command {
         Command::Test(args) => tests::run(&workspace, &args),
         Command::Up(args) => up::up(&workspace, &args),
+        Command::Storm(args) => storm::run(&workspace, &args),
         Command::Down(args) => up::down(&workspace, &args),
         Command::Bench(args) => bench::run(&workspace, &args),
         Command::Model(args) => programs::model(&workspace, &args),

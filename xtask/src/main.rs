@@ -15,6 +15,7 @@ mod programs;
 mod servers;
 mod services;
 mod sim;
+mod storm;
 mod tempdir;
 mod tests;
 mod tidy;

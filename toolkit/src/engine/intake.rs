@@ -299,6 +299,7 @@ impl<S: Service> Running<S> {
             self.parts.decider.push(Work::Command(job));
         }
         self.subscription = None;
+        self.parts.status.contact(None);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::lanes::LaneBook;
 use crate::{
     id::SourceLane,
+    log::Contact,
     telemetry::{Tracer, metrics::Gauges},
 };
 
@@ -117,6 +118,8 @@ struct Inner {
     lanes_owned: usize,
     lanes_stopped: BTreeMap<SourceLane, String>,
     troubles: BTreeMap<&'static str, String>,
+    /// To those who bring messages, while there is a subscription.
+    contact: Option<Arc<dyn Contact>>,
     draining: bool,
 }
 
@@ -223,6 +226,11 @@ impl Status {
         }
     }
 
+    /// Whom to ask whether the log still answers.
+    pub(crate) fn contact(&self, contact: Option<Arc<dyn Contact>>) {
+        self.lock().contact = contact;
+    }
+
     pub(crate) fn drain(&self) {
         self.lock().draining = true;
     }
@@ -243,9 +251,50 @@ impl Status {
             inner.lanes_stopped.iter().map(|(lane, reason)| format!("{lane} stopped: {reason}")),
         );
         reasons.extend(inner.troubles.iter().map(|(part, text)| format!("{part}: {text}")));
+        let silence = inner.contact.as_ref().and_then(|contact| contact.silence());
+        reasons.extend(silence.map(|silence| format!("subscription: {silence}")));
         if inner.draining {
             reasons.push("draining: shutting down".to_owned());
         }
         Health { ready: reasons.is_empty(), reasons }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{Parentage, Traces};
+
+    #[derive(Debug)]
+    struct Says(Mutex<Option<String>>);
+
+    impl Contact for Says {
+        fn silence(&self) -> Option<String> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    #[test]
+    fn a_log_that_hangs_is_a_reason_for_as_long_as_it_does() {
+        let tracer = Tracer {
+            traces: Traces::off(),
+            parentage: Parentage::Parent,
+            service: "order",
+            group: Arc::from("shop.order"),
+            topic: Arc::from("shop.order.events"),
+        };
+        let status = Status::new(1, tracer);
+        status.shard_checked(0);
+        let contact = Arc::new(Says(Mutex::new(None)));
+        status.contact(Some(contact.clone()));
+        assert!(status.health().ready);
+
+        *contact.0.lock().unwrap() = Some("no broker has answered for 7 s".to_owned());
+        let health = status.health();
+        assert!(!health.ready);
+        assert_eq!(health.reasons, ["subscription: no broker has answered for 7 s"]);
+
+        *contact.0.lock().unwrap() = None;
+        assert!(status.health().ready, "it answers again");
     }
 }

@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use crate::{
     id::{LaneSeq, SourceLane},
     log::{
-        Backwards, Delivery, Doubt, EventLog, Found, LogError, LogRecord, NewRecord, Publisher,
-        Subscription, TopicSpec,
+        Backwards, Contact, Delivery, Doubt, EventLog, Found, LogError, LogRecord, NewRecord,
+        Publisher, Subscription, TopicSpec,
     },
 };
 
@@ -402,6 +402,10 @@ impl Subscription for FaultySubscription {
 
     async fn note_progress(&mut self, source: &SourceLane, next: i64) -> Result<(), LogError> {
         self.inner.note_progress(source, next).await
+    }
+
+    fn contact(&self) -> Option<Arc<dyn Contact>> {
+        self.inner.contact()
     }
 }
 

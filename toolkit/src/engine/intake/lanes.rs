@@ -20,6 +20,7 @@ impl<S: Service> Running<S> {
             (self.parts.log.clone(), self.parts.group.clone(), self.parts.topics.clone());
         match self.alongside(async move { log.subscribe(&group, &topics).await }).await {
             Ok(subscription) => {
+                self.parts.status.contact(subscription.contact());
                 self.subscription = Some(subscription);
                 self.parts.status.trouble("log", None);
             }
@@ -32,6 +33,7 @@ impl<S: Service> Running<S> {
     pub(super) fn subscription_lost(&mut self, error: &LogError) {
         self.parts.status.trouble("log", Some(error.to_string()));
         self.subscription = None;
+        self.parts.status.contact(None);
         let lanes: Vec<SourceLane> = self.assigned.keys().cloned().collect();
         self.revoked(&lanes);
         self.subscribe_at = self.parts.runtime.clock.now().plus(self.log_backoff.pause());

@@ -88,6 +88,9 @@ pub struct KafkaLimits {
     /// How often a member gives a sign of life; at most a third of the former. Members learn from the answer
     /// that the group changes, so this is also how fast lanes move.
     pub heartbeat_every: Duration,
+    /// A member that hears nothing from any broker for so long says that it is not ready. Above
+    /// `metadata_every`: an idle member hears no more often than that while its group forms.
+    pub silence_max: Duration,
     /// How long a broker may hold back an answer for want of records. Also the longest wait before a lane
     /// that was sought is fetched.
     pub fetch_wait: Duration,
@@ -114,6 +117,7 @@ impl Default for KafkaLimits {
             batch_bytes_max: 900_000,
             session_timeout: Duration::from_secs(10),
             heartbeat_every: Duration::from_millis(500),
+            silence_max: Duration::from_secs(8),
             fetch_wait: Duration::from_millis(50),
             metadata_every: Duration::from_secs(3),
             buffered_records_max: 4_096,
@@ -160,6 +164,7 @@ const OURS: &[&str] = &[
     "message.max.bytes",
     "batch.size",
     "session.timeout.ms",
+    "statistics.interval.ms",
     "heartbeat.interval.ms",
     "fetch.wait.max.ms",
     "fetch.message.max.bytes",
@@ -227,6 +232,9 @@ impl KafkaConfig {
         }
         if limits.heartbeat_every * 3 > limits.session_timeout {
             wrong.push("heartbeat_every must be at most a third of session_timeout".into());
+        }
+        if limits.silence_max <= limits.metadata_every {
+            wrong.push("silence_max must be above metadata_every".into());
         }
         let counts = [
             ("batch_bytes_max", limits.batch_bytes_max),

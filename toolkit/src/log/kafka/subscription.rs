@@ -3,6 +3,7 @@
 //! The thread alone talks to librdkafka. It shares a [`Desk`](desk::Desk) with the handle: who has which
 //! lane, what was read, and what the handle wants.
 
+mod contact;
 mod desk;
 mod member;
 
@@ -13,6 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use contact::Heard;
 use desk::{Desk, Want};
 use member::Member;
 use tokio::sync::oneshot;
@@ -20,12 +22,13 @@ use tokio::sync::oneshot;
 use super::{config::KafkaConfig, error::unavailable_because};
 use crate::{
     id::SourceLane,
-    log::{Delivery, LogError, Subscription},
+    log::{Contact, Delivery, LogError, Subscription},
 };
 
 struct KafkaSubscription {
     group: String,
     desk: Arc<Desk>,
+    heard: Arc<Heard>,
     thread: Thread,
 }
 
@@ -42,13 +45,14 @@ pub(super) async fn open(
     topics: &[Arc<str>],
 ) -> Result<Box<dyn Subscription>, LogError> {
     let desk = Arc::new(Desk::new(&config.limits, topics));
+    let heard = Arc::new(Heard::new(config.limits.silence_max));
     let (joined, join) = oneshot::channel();
     let (config, name) = (Arc::clone(config), group.to_owned());
     let topics = topics.to_vec();
     let handle = {
-        let desk = Arc::clone(&desk);
+        let (desk, heard) = (Arc::clone(&desk), Arc::clone(&heard));
         thread::Builder::new().name("kafka-subscription".into()).spawn(move || {
-            match Member::join(&config, &name, &topics, &desk) {
+            match Member::join(&config, &name, &topics, &desk, &heard) {
                 Ok(member) => {
                     if joined.send(Ok(())).is_ok() {
                         member.work();
@@ -62,7 +66,7 @@ pub(super) async fn open(
         handle.map_err(|error| unavailable_because(format!("cannot start a thread: {error}")))?;
     let thread = handle.thread().clone();
     join.await.unwrap_or_else(|_| Err(unavailable_because("the subscription's thread broke")))?;
-    Ok(Box::new(KafkaSubscription { group: group.to_owned(), desk, thread }))
+    Ok(Box::new(KafkaSubscription { group: group.to_owned(), desk, heard, thread }))
 }
 
 #[async_trait]
@@ -101,6 +105,10 @@ impl Subscription for KafkaSubscription {
         // The thread looks by itself, some times a second: this is for lag tools.
         self.desk.note(source, next_offset);
         Ok(())
+    }
+
+    fn contact(&self) -> Option<Arc<dyn Contact>> {
+        Some(self.heard.clone())
     }
 }
 

@@ -103,7 +103,9 @@ fn sources<S: Service>() -> Vec<&'static str> {
 
 fn consumes<S: Service>() -> Vec<String> {
     let description = ServiceDescription::of::<S>();
-    let handled = description.handlers.iter().map(|handler| handler.consumes.event_type);
+    // Deadlines and outcomes of effects do not come from the log.
+    let from_log = description.handlers.iter().filter(|handler| handler.consumes.public);
+    let handled = from_log.map(|handler| handler.consumes.event_type);
     let because = description.undos.iter().flat_map(|u| u.because.iter().map(|e| e.event_type));
     let mut types: Vec<String> = handled.chain(because).map(str::to_owned).collect();
     types.sort();

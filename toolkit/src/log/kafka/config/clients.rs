@@ -94,6 +94,8 @@ impl KafkaConfig {
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", millis(limits.session_timeout))
             .set("heartbeat.interval.ms", millis(limits.heartbeat_every))
+            // Tells whether anything was heard: a broker that hangs gives no error.
+            .set("statistics.interval.ms", "1000")
             .set("fetch.wait.max.ms", millis(limits.fetch_wait));
         client
     }

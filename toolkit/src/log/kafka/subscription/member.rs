@@ -10,14 +10,17 @@ use std::{
 };
 
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
+    ClientContext, Offset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol},
     error::{KafkaError, KafkaResult},
     types::RDKafkaRespErr,
 };
 
-use super::desk::{Desk, Want};
+use super::{
+    contact::Heard,
+    desk::{Desk, Want},
+};
 use crate::{
     id::SourceLane,
     log::{
@@ -45,6 +48,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Hears of the group's decisions.
 struct Ears {
     desk: Arc<Desk>,
+    heard: Arc<Heard>,
     /// Something came out of the queue that was no record: there may be more behind it.
     served: AtomicBool,
 }
@@ -56,6 +60,10 @@ impl ClientContext for Ears {
 
     fn error(&self, error: KafkaError, reason: &str) {
         context::error(&error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.heard.note(&statistics);
     }
 }
 
@@ -136,8 +144,10 @@ impl Member {
         group: &str,
         topics: &[Arc<str>],
         desk: &Arc<Desk>,
+        heard: &Arc<Heard>,
     ) -> Result<Self, LogError> {
-        let ears = Ears { desk: Arc::clone(desk), served: AtomicBool::new(false) };
+        let (desk, heard) = (Arc::clone(desk), Arc::clone(heard));
+        let ears = Ears { desk: Arc::clone(&desk), heard, served: AtomicBool::new(false) };
         let mut consumer: BaseConsumer<Ears> = config
             .member(group)
             .create_with_context(ears)
@@ -150,7 +160,7 @@ impl Member {
             .map_err(|error| unavailable(&format!("cannot join {group}"), &error))?;
         Ok(Self {
             consumer,
-            desk: Arc::clone(desk),
+            desk,
             progress_every: config.limits.progress_every,
             progress_told: Instant::now(),
             stalled: false,

@@ -1,0 +1,96 @@
+//! A topic's committed records and its partitions' ends.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rdkafka::{
+    ClientConfig, Message as _, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
+    message::{BorrowedMessage, Headers as _},
+};
+
+use crate::evidence::{End, Log, Record};
+
+/// For one answer of a broker.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// From one record to the next, or to the end.
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(200);
+
+pub(crate) const COMMITTED: &str = "read_committed";
+const UNCOMMITTED: &str = "read_uncommitted";
+
+pub(crate) fn consumer(kafka: &str, isolation: &str) -> Result<BaseConsumer> {
+    Ok(ClientConfig::new()
+        .set("bootstrap.servers", kafka)
+        .set("group.id", "checker")
+        .set("client.id", "checker")
+        .set("isolation.level", isolation)
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        // An answer without records is what tells the end: it need not be waited for.
+        .set("fetch.wait.max.ms", "20")
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("auto.offset.reset", "error")
+        .create()?)
+}
+
+/// The partitions of a topic.
+pub(crate) fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Vec<i32>> {
+    let metadata = consumer.fetch_metadata(Some(topic), ANSWER_LIMIT)?;
+    let partitions = metadata.topics().first().context("no topic")?.partitions();
+    ensure!(!partitions.is_empty(), "{topic} has no partitions");
+    Ok(partitions.iter().map(|partition| partition.id()).collect())
+}
+
+/// Reads a topic from its beginning to its end.
+///
+/// # Errors
+/// What the broker says.
+pub fn read(kafka: &str, topic: &str) -> Result<Log> {
+    let (committed, all) = (consumer(kafka, COMMITTED)?, consumer(kafka, UNCOMMITTED)?);
+    let partitions = partitions(&committed, topic)?;
+    let mut log = Log::default();
+    let mut list = TopicPartitionList::new();
+    for &partition in &partitions {
+        // Under read_committed the end that is told is the last stable offset.
+        let (first, last_stable) = committed.fetch_watermarks(topic, partition, ANSWER_LIMIT)?;
+        let (_, high) = all.fetch_watermarks(topic, partition, ANSWER_LIMIT)?;
+        log.ends.push(End { partition, last_stable, high });
+        list.add_partition_offset(topic, partition, Offset::Offset(first))?;
+    }
+    committed.assign(&list)?;
+    let mut open = partitions.len();
+    let mut last = Instant::now();
+    while open > 0 {
+        match committed.poll(POLL) {
+            None => ensure!(last.elapsed() < SILENCE_LIMIT, "{open} partitions have no end"),
+            Some(Ok(message)) => {
+                log.records.push(record(&message));
+                last = Instant::now();
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => {
+                open -= 1;
+                last = Instant::now();
+            }
+            Some(Err(error)) => bail!(error),
+        }
+    }
+    log.records.sort_by_key(|record| (record.partition, record.offset));
+    Ok(log)
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().unwrap_or_default().to_vec(),
+        value: message.payload().unwrap_or_default().to_vec(),
+        timestamp_ms: message.timestamp().to_millis(),
+        headers: headers
+            .map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
+            .collect(),
+    }
+}
