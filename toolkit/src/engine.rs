@@ -28,10 +28,11 @@ pub use status::{Counters, Health};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    alert::DeadLetter,
     barrier::Dispatch,
     choreography::ServiceDescription,
     effect::{AnyPerformer, Effect, Performer, erase},
-    event::{EventDescription, EventKind},
+    event::{DomainEvent, EventDescription, EventKind},
     id::Lane,
     log::{EventLog, LogError, TopicSpec, record::ServiceIdentity},
     runtime::Runtime,
@@ -290,6 +291,7 @@ impl<S: Service> Engine<S> {
             limits: self.config.limits.clone(),
             retry: self.config.retry.clone(),
             output_lanes: self.config.lanes,
+            alerts: self.performers.iter().any(|p| p.name() == DeadLetter::TYPE),
             status: status.clone(),
         });
         Intake {

@@ -22,6 +22,7 @@ compile_error!(
 extern crate self as quadrille;
 
 pub mod aggregate;
+pub mod alert;
 pub mod barrier;
 pub mod choreography;
 pub mod effect;

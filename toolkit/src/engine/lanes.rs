@@ -281,6 +281,12 @@ impl LaneBook {
         taken
     }
 
+    /// Whether a key waits for a person.
+    pub(crate) fn any_dead(&self) -> bool {
+        let mut held = self.lanes.values().flat_map(|lane| lane.held.values());
+        held.any(|key| key.state == HeldState::Dead)
+    }
+
     /// When the next try is due.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, ..)| *at)

@@ -86,7 +86,10 @@ impl<S: Service> Decider<S> {
                 let work = *work;
                 self.finish_agenda(work, decided, result, now);
             }
-            Subject::Unreadable { .. } | Subject::Stuck { .. } | Subject::RetryEnd { .. } => {}
+            Subject::Unreadable { .. }
+            | Subject::Stuck { .. }
+            | Subject::Ruled { .. }
+            | Subject::RetryEnd { .. } => {}
         }
         true
     }

@@ -56,6 +56,11 @@ pub(crate) enum Subject {
         source: SourceLane,
         key: Arc<str>,
     },
+    /// A dead message of this key is to be tried again.
+    Ruled {
+        source: SourceLane,
+        key: Arc<str>,
+    },
     /// Comes after the tasks of a retry: decides whether the key is free.
     RetryEnd {
         source: SourceLane,
@@ -174,6 +179,10 @@ impl Open {
                 self.task(subject, Some(key));
             }
             Work::Retry(group) => self.retry(group),
+            Work::Ruled { source, key, .. } => {
+                let subject = Subject::Ruled { source: source.clone(), key: key.clone() };
+                self.task(subject, Some(key.clone()));
+            }
             Work::Agenda(work) => {
                 let key = work.item.key.clone();
                 self.task(Subject::Agenda { work: index }, Some(key));

@@ -93,6 +93,11 @@ impl<S: Service> Decider<S> {
                 self.stand_still(name);
                 None
             }
+            Subject::Ruled { source, key } => {
+                let name = (source.clone(), key.clone());
+                self.try_ruled(name);
+                None
+            }
             Subject::RetryEnd { source, key, complete, holds } => {
                 let (source, key, complete, holds) =
                     (source.clone(), key.clone(), *complete, *holds);

@@ -24,6 +24,8 @@ pub(crate) enum Work {
     Skip { source: SourceLane, mark: Mark },
     /// Held messages of one key whose time has come.
     Retry(Box<RetryGroup>),
+    /// A person has ruled on a dead message of this key: it is tried again.
+    Ruled { source: SourceLane, key: Arc<str>, epoch: u64 },
     /// An item of the agenda whose time has come, or whose try has ended.
     Agenda(Box<AgendaWork>),
     /// A command from outside.
@@ -87,7 +89,7 @@ impl Work {
         match self {
             Self::Message(fresh) => Some(&fresh.message.source),
             Self::Unreadable { held, .. } => Some(&held.source),
-            Self::Skip { source, .. } => Some(source),
+            Self::Skip { source, .. } | Self::Ruled { source, .. } => Some(source),
             Self::Retry(group) => Some(&group.source),
             Self::Agenda(_) | Self::Command(_) => None,
         }
@@ -97,6 +99,7 @@ impl Work {
     pub(crate) fn epoch(&self) -> u64 {
         match self {
             Self::Retry(group) => group.epoch,
+            Self::Ruled { epoch, .. } => *epoch,
             work => work.mark().map_or(0, |mark| mark.epoch),
         }
     }
@@ -106,7 +109,7 @@ impl Work {
         match self {
             Self::Message(fresh) => Some(&fresh.mark),
             Self::Unreadable { mark, .. } | Self::Skip { mark, .. } => Some(mark),
-            Self::Retry(_) | Self::Agenda(_) | Self::Command(_) => None,
+            Self::Retry(_) | Self::Ruled { .. } | Self::Agenda(_) | Self::Command(_) => None,
         }
     }
 }
