@@ -1,7 +1,7 @@
 //! What a service's HTTP interface needs besides its own routes.
 //!
-//! * [`interface`] completes a service's routes: `/livez`, `/readyz`, a limit for bodies, a span for each
-//!   request, and a problem document for every path and method that does not exist.
+//! * [`interface`] completes a service's routes: `/livez`, `/readyz`, the [`operator`]'s, a limit for
+//!   bodies, a span for each request, and a problem document for every path and method that does not exist.
 //! * [`Json`] and [`Path`] read what a request brings, and say clearly what is wrong with it.
 //! * [`Problem`] is the one shape of every error: RFC 9457, `application/problem+json`.
 //!
@@ -16,11 +16,13 @@
 
 mod extract;
 mod health;
+mod operator;
 mod problem;
 mod trace;
 
 use axum::{Router, extract::DefaultBodyLimit, routing::get};
 pub use extract::{Json, Path};
+pub use operator::operator;
 pub use problem::Problem;
 
 use crate::{
@@ -33,7 +35,7 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Completes the routes of a service.
 pub fn interface<S: Service>(routes: Router, client: Client<S>) -> Router {
-    complete(routes, S::NAME, move || client.health())
+    complete(routes.merge(operator(client.clone())), S::NAME, move || client.health())
 }
 
 pub(crate) fn complete(

@@ -35,6 +35,7 @@ pub mod http;
 pub mod id;
 mod list;
 pub mod log;
+pub mod operator;
 #[cfg(feature = "process")]
 pub mod process;
 pub mod runtime;
