@@ -23,3 +23,4 @@ mod p12;
 mod p15;
 mod p16;
 mod p17;
+mod rulings;
