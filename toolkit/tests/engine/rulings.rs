@@ -1,6 +1,9 @@
 //! P11 and P12: what a person rules on a dead letter, seen by a running engine.
 
-use quadrille::operator::{RulingError, RulingRequest};
+use quadrille::{
+    log::record::name,
+    operator::{RulingError, RulingRequest},
+};
 
 use crate::harness::*;
 
@@ -134,4 +137,35 @@ async fn p12_a_ruling_that_does_not_fit_is_refused_with_its_reason() {
     }
     assert!(trial.client.rulings(0).await.unwrap().is_empty(), "nothing was ruled");
     assert_eq!(world.the_dead().await.attempts, letter.attempts);
+}
+
+/// What could not be read has a key, so it can be replayed: it is dead again, and says why.
+#[tokio::test]
+async fn p12_a_replayed_letter_that_cannot_be_read_is_dead_again_with_its_reason() {
+    let world = a_world().await;
+    let trial = world.start().await;
+    let (source, _, _, mut record) = world.next(saga(1), &note("o", 0, How::Do));
+    record.headers.retain(|header| &*header.name != name::CORRELATION_ID);
+    world.put(&source, record);
+    world.send(saga(1), note("o", 1, How::Do));
+    world.applied().await;
+    let dead = world.the_dead().await;
+    let letter = trial.client.letters().await.unwrap().remove(0);
+    assert_eq!(letter.attempts, 1);
+    trial.client.rule(rule(&letter.letter, 1, "replay")).await.unwrap();
+    until_true("the second death", || async {
+        world.held(HeldState::Dead).await.iter().any(|held| held.attempts == 2)
+    })
+    .await;
+    let again = world.the_dead().await;
+    assert_eq!(again.id, dead.id);
+    assert!(again.reason.contains("cannot be read"), "{}", again.reason);
+    assert!(again.reason.contains(&dead.reason), "{} of {}", again.reason, dead.reason);
+    assert_eq!(world.held(HeldState::Parked).await, [], "it is not parked any more");
+    assert_eq!(world.held(HeldState::Waiting).await.len(), 1);
+    assert_eq!(trial.client.counters().messages_dead, 2);
+    let client = &trial.client;
+    client.rule(rule(&letter.letter, 2, "skip")).await.unwrap();
+    world.nothing_parked().await;
+    assert_eq!(texts(&world, "o").await, ["1"]);
 }

@@ -140,6 +140,50 @@ impl<S: Service> Decider<S> {
         }
     }
 
+    /// The time of a held message has come, and it cannot be read: what this program understands has changed, or
+    /// a person has replayed what never could be read. It is dead, visibly; what follows waits or passes.
+    pub(super) fn bury_stuck(&mut self, held: &HeldMessage, reason: &str) {
+        let name = (held.source.clone(), held.key.clone());
+        if held.state == HeldState::Dead {
+            return self.stand_still(name);
+        }
+        if self.open.retry_failed.contains(&name) {
+            return;
+        }
+        let now = self.runtime.clock.now();
+        let reason = format!("it cannot be read: {reason}");
+        let attempts = held.attempts + 1;
+        let (_, behind) = self.dispatch.after_failure(&self.service, &held.event_type);
+        let state = if behind == Behind::Pass { HeldState::Aside } else { HeldState::Dead };
+        self.count_failure(state, FailureKind::Terminal);
+        tracing::warn!(lane = %held.source, id = %held.id, attempts, ?state, %reason, "held message cannot be read");
+        self.alert(&DeadLetter {
+            service: S::NAME.to_owned(),
+            letter: letter_id(&held.source, &held.id),
+            event_type: held.event_type.clone(),
+            key: held.key.to_string(),
+            saga: held.saga.clone(),
+            attempts,
+            reason: reason.clone(),
+        });
+        let change = HeldChange::Update {
+            source: held.source.clone(),
+            id: held.id.clone(),
+            attempts: held.attempts,
+            new_attempts: attempts,
+            state,
+            next_at: now,
+            reason,
+        };
+        if state == HeldState::Aside {
+            self.open.guarded.insert(name.0);
+            return self.open.held_changes.push(change);
+        }
+        let holds = self.held(&name.0, &name.1).map_or(0, |held| held.holds);
+        self.open.retry_failed.insert(name.clone());
+        self.hold(name, HeldKey { state, next_at: now, holds }, change);
+    }
+
     fn hold(&mut self, name: (SourceLane, Arc<str>), held: HeldKey, change: HeldChange) {
         self.open.guarded.insert(name.0.clone());
         self.open.held_changes.push(change);

@@ -20,7 +20,7 @@ use crate::{
     handler::Run,
     id::{CauseId, SagaId, SourceLane, StreamId, Version},
     log::record::{Message, decode_held},
-    store::{HeldChange, NewEvent},
+    store::{HeldChange, HeldMessage, NewEvent},
     turn::{TurnCell, Want},
 };
 
@@ -51,10 +51,10 @@ pub(crate) enum Subject {
     Unreadable {
         work: usize,
     },
-    /// A held message that cannot be read: it keeps its place until a person decides.
+    /// A held message that cannot be read (any more): dead, in its place.
     Stuck {
-        source: SourceLane,
-        key: Arc<str>,
+        held: Box<HeldMessage>,
+        reason: String,
     },
     /// A dead message of this key is to be tried again.
     Ruled {
@@ -203,7 +203,9 @@ impl Open {
                 Via::Held { attempts: held.attempts, held_at: held.held_at, state: held.state };
             let subject = match decode_held(held) {
                 Ok(message) => Subject::Message { message, via, poison: group.poison.clone() },
-                Err(_) => Subject::Stuck { source: group.source.clone(), key: group.key.clone() },
+                Err(malformed) => {
+                    Subject::Stuck { held: Box::new(held.clone()), reason: malformed.reason }
+                }
             };
             self.task(subject, Some(group.key.clone()));
         }

@@ -88,9 +88,9 @@ impl<S: Service> Decider<S> {
                 self.bury_unreadable(*held);
                 None
             }
-            Subject::Stuck { source, key } => {
-                let name = (source.clone(), key.clone());
-                self.stand_still(name);
+            Subject::Stuck { held, reason } => {
+                let (held, reason) = (held.clone(), reason.clone());
+                self.bury_stuck(&held, &reason);
                 None
             }
             Subject::Ruled { source, key } => {
