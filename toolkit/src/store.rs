@@ -200,7 +200,8 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// keeps other claims away until the lease has expired by the store's own clock. The items come with
     /// the new token, and with what else stood there before the claim.
     ///
-    /// An item whose lease has expired can be claimed anew: its old token is void then.
+    /// An item whose lease has expired can be claimed anew: its old token is void then. One that another
+    /// append is changing at this moment may be passed over; it is there for the next claim.
     async fn claim_agenda(&self, claim: &AgendaClaim) -> Result<Vec<AgendaItem>, StoreError>;
 
     /// Items of the agenda, by due time: for people.

@@ -3,11 +3,16 @@
 //! Deadlines and effects are rows. They are written by the append of the turn that asked for them, taken by
 //! a claim that lasts for a while, and ended by the append of what came of them.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod plan;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use uuid::Uuid;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) use self::plan::{AgendaPlan, Tried};
 use super::EventType;
 use crate::{
     id::{AgendaId, SagaId},
@@ -32,6 +37,15 @@ impl AgendaKind {
             Self::Effect => "effect",
         }
     }
+
+    /// Reads a name back. The tables allow no other names.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn named(name: &str) -> Self {
+        match name {
+            "deadline" => Self::Deadline,
+            _ => Self::Effect,
+        }
+    }
 }
 
 /// Whether an item is still to be done.
@@ -41,6 +55,26 @@ pub enum AgendaState {
     Pending,
     /// It will not succeed by itself; a person decides.
     Dead,
+}
+
+impl AgendaState {
+    /// Its name in the tables of every store.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Reads a name back. The tables allow no other names.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn named(name: &str) -> Self {
+        match name {
+            "pending" => Self::Pending,
+            _ => Self::Dead,
+        }
+    }
 }
 
 /// One item.

@@ -43,7 +43,7 @@ impl Append {
     #[must_use]
     pub fn flaw(&self, lanes: u32) -> Option<String> {
         debug_assert!(self.held_is_guarded(), "held changes without a guard of their lane");
-        self.position_flaw().or_else(|| self.event_flaw(lanes))
+        self.position_flaw().or_else(|| self.event_flaw(lanes)).or_else(|| self.agenda_flaw())
     }
 
     fn position_flaw(&self) -> Option<String> {
@@ -80,6 +80,21 @@ impl Append {
             }
         }
         None
+    }
+
+    /// What is ended, cleared or put twice would have two outcomes.
+    fn agenda_flaw(&self) -> Option<String> {
+        let (mut endings, mut clears, mut puts) = <(HashSet<_>, HashSet<_>, HashSet<_>)>::default();
+        let twice = |change: &&AgendaChange| {
+            let seen = match change {
+                AgendaChange::Done { .. } | AgendaChange::Update { .. } => &mut endings,
+                AgendaChange::Clear(_) => &mut clears,
+                AgendaChange::Put(_) => &mut puts,
+            };
+            !seen.insert(change.id())
+        };
+        let change = self.agenda.iter().find(twice)?;
+        Some(format!("the item {} of the agenda is changed twice in one way", change.id()))
     }
 
     fn held_is_guarded(&self) -> bool {

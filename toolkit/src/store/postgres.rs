@@ -4,6 +4,7 @@
 //! batch, and no transaction is ever open while this side does something else. Plans do not depend on
 //! statistics: see `connections`.
 
+mod agenda;
 mod append;
 mod arguments;
 mod causes;
@@ -32,8 +33,9 @@ use tokio::sync::RwLock;
 pub use self::limits::PostgresLimits;
 use self::{connections::Connections, error::store_error};
 use super::{
-    Append, AppendError, Appended, Claim, Claimed, EventStore, Floor, Gap, HeldMessage, HeldState,
-    Lease, Position, RecordedEvent, Registered, Registration, StoreError, StreamRead, StreamSlice,
+    AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
+    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Position, RecordedEvent, Registered,
+    Registration, StoreError, StreamRead, StreamSlice,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SourceLane},
@@ -107,7 +109,7 @@ impl PostgresStore {
     }
 
     /// Lets a role do what a service must: read everything, add events, and keep its positions, counters,
-    /// held messages and the like; not change or remove an event. The role must exist.
+    /// held messages, agenda and the like; not change or remove an event. The role must exist.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when there is no such role, or the tables are not the owner's.
@@ -194,6 +196,14 @@ impl EventStore for PostgresStore {
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {
         claim::gaps(&self.others, limit).await
+    }
+
+    async fn claim_agenda(&self, claim: &AgendaClaim) -> Result<Vec<AgendaItem>, StoreError> {
+        agenda::claim(&self.others, claim).await
+    }
+
+    async fn agenda(&self, query: &AgendaQuery) -> Result<Vec<AgendaItem>, StoreError> {
+        agenda::find(&self.others, query).await
     }
 
     async fn lane_heads(&self) -> Result<Vec<LaneSeq>, StoreError> {

@@ -3,6 +3,14 @@
 //! One connection writes, in `BEGIN IMMEDIATE` transactions; a few others read, and never wait for it
 //! (write-ahead log). `synchronous=FULL`: what was answered survives a power cut (P15).
 
+/// The database's clock, in microseconds (P9).
+macro_rules! now {
+    () => {
+        "CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000"
+    };
+}
+
+mod agenda;
 mod append;
 mod causes;
 mod claim;
@@ -28,8 +36,9 @@ use sqlx::{
 
 use self::connections::Connections;
 use super::{
-    Append, AppendError, Appended, Claim, Claimed, EventStore, Floor, Gap, HeldMessage, HeldState,
-    Lease, Position, RecordedEvent, Registered, Registration, StoreError, StreamRead, StreamSlice,
+    AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
+    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Position, RecordedEvent, Registered,
+    Registration, StoreError, StreamRead, StreamSlice,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SourceLane},
@@ -146,6 +155,14 @@ impl EventStore for SqliteStore {
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {
         claim::gaps(&self.readers, limit).await
+    }
+
+    async fn claim_agenda(&self, claim: &AgendaClaim) -> Result<Vec<AgendaItem>, StoreError> {
+        agenda::claim(&self.writer, &self.readers, claim).await
+    }
+
+    async fn agenda(&self, query: &AgendaQuery) -> Result<Vec<AgendaItem>, StoreError> {
+        agenda::find(&self.readers, query).await
     }
 
     async fn lane_heads(&self) -> Result<Vec<LaneSeq>, StoreError> {

@@ -11,6 +11,7 @@
 //! nothing in it. The crate that calls the macro needs tokio with `macros` and `rt-multi-thread`.
 //! The names begin with the protocol rule that they watch over: `cargo test p05` runs those of P5.
 
+mod agenda;
 mod atomicity;
 mod causes;
 mod concurrency;
@@ -29,8 +30,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::{
-    atomicity::*, causes::*, concurrency::*, held::*, identity::*, lanes::*, leases::*, model::*,
-    payloads::*, positions::*, streams::*,
+    agenda::*, atomicity::*, causes::*, concurrency::*, held::*, identity::*, lanes::*, leases::*,
+    model::*, payloads::*, positions::*, streams::*,
 };
 use crate::store::EventStore;
 
@@ -81,6 +82,20 @@ macro_rules! store_conformance {
             p12_a_claim_that_consumes_less_is_refused
             p12_payloads_are_kept_exactly
             p12_odd_texts_are_kept_exactly
+            p13_items_are_kept_exactly
+            p13_a_put_replaces_an_item
+            p13_a_clear_takes_an_item_away
+            p13_an_ending_needs_its_token
+            p13_changes_of_an_item_have_an_order
+            p13_an_append_and_its_agenda_are_one
+            p13_an_item_is_changed_once_in_each_way
+            p13_the_agenda_is_shown_by_saga_and_state
+            p13_a_claim_takes_the_earliest_first
+            p13_a_claim_ends_with_its_lease
+            p13_no_item_goes_to_two_claimers
+            p13_an_item_ends_once_whoever_has_claimed_it
+            p14_a_try_is_kept
+            p14_a_claim_says_whether_an_effect_was_begun
             p15_what_was_appended_is_there_after_a_restart
             p17_an_outcome_can_be_asked_for
             p17_a_cause_is_used_once

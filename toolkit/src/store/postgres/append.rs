@@ -9,7 +9,7 @@ use sqlx::{
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::{
-    PostgresStore,
+    PostgresStore, agenda,
     arguments::{self, Prepared},
     connections::Lent,
     error::{Failure, failure, store_error, unavailable},
@@ -17,8 +17,8 @@ use super::{
     rows,
 };
 use crate::{
-    id::{CauseId, SourceLane, StreamId},
-    store::{Append, AppendError, Appended, PositionMove, StoreError},
+    id::{AgendaId, CauseId, SourceLane, StreamId},
+    store::{Append, AppendError, Appended, PositionMove, StoreError, agenda::AgendaPlan},
 };
 
 const MOVED: &str = "
@@ -39,12 +39,12 @@ pub(super) async fn run(store: &PostgresStore, append: &Append) -> Result<Append
         causes.extend(twice);
         return Err(AppendError::AlreadyDone { causes: causes.into_iter().collect() });
     }
-    let Prepared { arguments, positions, lanes } =
+    let Prepared { sql, arguments, positions, lanes } =
         arguments::prepare(append).map_err(AppendError::Rejected)?;
     let under_way = store.under_way.clone().read_owned().await;
     let lent = store.appenders.lend().await.map_err(unavailable)?;
     // In a task of its own: it goes to its end although the caller may be dropped.
-    match tokio::spawn(send(lent, arguments, under_way)).await {
+    match tokio::spawn(send(lent, sql, arguments, under_way)).await {
         Ok(Ok(firsts)) => {
             let firsts = firsts.into_iter().map(unsigned);
             Ok(Appended { first_in_lane: lanes.into_iter().zip(firsts).collect() })
@@ -69,10 +69,11 @@ async fn lanes(store: &PostgresStore) -> Result<u32, StoreError> {
 
 async fn send(
     lent: Lent,
+    sql: &'static str,
     arguments: PgArguments,
     under_way: OwnedRwLockReadGuard<()>,
 ) -> Result<Vec<i64>, Error> {
-    let rows = lent.fetch(sqlx::query_with(arguments::SQL, arguments)).await;
+    let rows = lent.fetch(sqlx::query_with(sql, arguments)).await;
     drop(under_way);
     rows?.first().ok_or(Error::RowNotFound)?.try_get(0)
 }
@@ -123,12 +124,32 @@ async fn outdated(
             let lanes: BTreeSet<SourceLane> = changes.map(|c| c.source().clone()).collect();
             AppendError::HeldChanged { lanes: lanes.into_iter().collect() }
         }
-        Failure::StreamsMoved => {
-            // Whoever cannot say which must say: all.
-            AppendError::Conflict { streams: moved(store, append).await.unwrap_or_default() }
-        }
-        _ => AppendError::Conflict { streams: Vec::new() },
+        // The server looks at the agenda last; here it comes before the streams.
+        _ => match changed(store, append, failed == Failure::AgendaChanged).await {
+            ids if !ids.is_empty() => AppendError::AgendaChanged { ids },
+            _ if failed == Failure::StreamsMoved => {
+                // Whoever cannot say which must say: all.
+                AppendError::Conflict { streams: moved(store, append).await.unwrap_or_default() }
+            }
+            _ => AppendError::Conflict { streams: Vec::new() },
+        },
     }
+}
+
+/// The items of the agenda that are not as they were claimed; `surely` when there are some.
+async fn changed(store: &PostgresStore, append: &Append, surely: bool) -> Vec<AgendaId> {
+    let plan = AgendaPlan::of(&append.agenda);
+    let tried = plan.tried.iter().map(|tried| (tried.id, tried.token));
+    let claimed: Vec<_> = plan.ended.iter().copied().chain(tried).collect();
+    if claimed.is_empty() {
+        return Vec::new();
+    }
+    let found = agenda::changed(&store.others, &claimed).await.unwrap_or_default();
+    if found.is_empty() && surely {
+        // Whoever cannot say which must say: all.
+        return claimed.into_iter().map(|(id, _)| id).collect();
+    }
+    found
 }
 
 /// The reads that are not current, among all: the append itself looks only as far as it must.

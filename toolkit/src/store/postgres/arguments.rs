@@ -11,18 +11,32 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    held,
+    agenda, held,
     number::{lane, signed},
 };
 use crate::{
     id::{Lane, StreamId},
-    store::{Append, NewEvent, NewSnapshot, PositionMove},
+    store::{Append, NewEvent, NewSnapshot, PositionMove, agenda::AgendaPlan},
 };
 
 /// The placeholders of all arguments that are added below.
-pub(super) const SQL: &str = "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
-     $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, \
-     $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45)";
+macro_rules! append {
+    () => {
+        "append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
+         $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, \
+         $38, $39, $40, $41, $42, $43, $44, $45)"
+    };
+}
+
+/// An append that leaves the agenda alone does not pay for it.
+const WITHOUT_AGENDA: &str = concat!("SELECT ", append!());
+
+/// The agenda follows: by what `append` gives, it cannot come first.
+const WITH_AGENDA: &str = concat!(
+    "SELECT change_agenda(",
+    append!(),
+    ", $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56)"
+);
 
 /// Streams are locked by slots: an append that only reads a stream has its slot alone, one that writes it
 /// shares the slot. (Two writers of one stream meet in its unique index.) All programs that share a
@@ -31,6 +45,7 @@ const SLOTS: u32 = 32;
 
 /// An append, ready to be sent.
 pub(super) struct Prepared<'a> {
+    pub(super) sql: &'static str,
     pub(super) arguments: PgArguments,
     /// The positions, in the order in which they are sent.
     pub(super) positions: Vec<&'a PositionMove>,
@@ -55,8 +70,13 @@ pub(super) fn prepare(append: &Append) -> Result<Prepared<'_>, BoxDynError> {
     snapshots(&mut add, append)?;
     gaps(&mut add, append)?;
     held::arguments(&mut add, &append.held)?;
-    debug_assert_eq!(arguments.len(), 45);
-    Ok(Prepared { arguments, positions, lanes })
+    let mut sql = WITHOUT_AGENDA;
+    if !append.agenda.is_empty() {
+        sql = WITH_AGENDA;
+        agenda::arguments(&mut add, &AgendaPlan::of(&append.agenda))?;
+    }
+    debug_assert_eq!(arguments.len(), sql.matches('$').count());
+    Ok(Prepared { sql, arguments, positions, lanes })
 }
 
 /// Roughly what an event takes on the wire.
@@ -289,6 +309,7 @@ pub(super) fn causes(append: &Append) -> Vec<Uuid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{id::AgendaId, store::AgendaChange};
 
     /// Programs of two versions that share a store must lock the same slot for the same stream.
     #[test]
@@ -299,7 +320,11 @@ mod tests {
 
     #[test]
     fn the_statement_names_each_argument_once() {
-        let numbers = SQL.matches('$').count();
-        assert_eq!(numbers, prepare(&Append::default()).unwrap().arguments.len());
+        let agenda = vec![AgendaChange::Clear(AgendaId(Uuid::nil()))];
+        for append in [Append::default(), Append { agenda, ..Append::default() }] {
+            let Prepared { sql, arguments, .. } = prepare(&append).unwrap();
+            assert_eq!(sql.matches('$').count(), arguments.len());
+            assert_eq!(sql.contains("agenda"), !append.agenda.is_empty());
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions as _, Error, Postgres, Row as _,
+    ConnectOptions as _, Connection as _, Error, Postgres, Row as _,
     postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow},
     query::Query,
 };
@@ -162,10 +162,19 @@ impl Lent {
         };
         match &answer {
             Ok(_) => self.give_back(),
-            Err(error) if is_of_the_statement(error) => self.give_back(),
+            Err(error) if is_of_the_statement(error) => self.settle().await,
             Err(_) => self.home.forget_idle(),
         }
         answer
+    }
+
+    /// The server tells an error before it ends the transaction. Whoever has read the error must not meet its
+    /// locks any more: a claim of the agenda would pass over what they hold.
+    async fn settle(mut self) {
+        let limit = self.home.limits.answer_timeout;
+        if let Ok(Ok(())) = timeout(limit, self.connection().ping()).await {
+            self.give_back();
+        }
     }
 
     /// No transaction is open, and nothing is on its way.

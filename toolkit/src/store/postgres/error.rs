@@ -13,6 +13,7 @@ pub(super) mod own {
     pub(crate) const HELD_CHANGED: &str = "QD003";
     pub(crate) const STREAM_MOVED: &str = "QD004";
     pub(crate) const NO_SUCH_LANE: &str = "QD005";
+    pub(crate) const AGENDA_CHANGED: &str = "QD006";
 }
 
 const UNIQUE_VIOLATION: &str = "23505";
@@ -26,6 +27,8 @@ pub(super) enum Failure {
     PositionLost(Vec<usize>),
     /// Places of changes, from 0.
     HeldChanged(Vec<usize>),
+    /// Items of the agenda are not as they were claimed; which ones must be looked up.
+    AgendaChanged,
     /// Heads have moved; which ones must be looked up.
     StreamsMoved,
     /// Others were in the way (40P01, 40001).
@@ -77,6 +80,7 @@ pub(super) fn failure(error: &Error) -> Failure {
         (own::POSITION_LOST, _) => Failure::PositionLost(places(error)),
         (own::HELD_CHANGED, _) => Failure::HeldChanged(places(error)),
         (own::STREAM_MOVED, _) | (UNIQUE_VIOLATION, Some("events_stream")) => Failure::StreamsMoved,
+        (own::AGENDA_CHANGED, _) => Failure::AgendaChanged,
         (own::NO_SUCH_LANE, _) => Failure::Refused,
         // The counters are behind the events: nothing that is decided again can mend it.
         (UNIQUE_VIOLATION, Some("events_lane")) | ("25006", _) => Failure::NotNow,

@@ -18,10 +18,11 @@ use super::{
 use crate::store::StoreError;
 
 /// Numbered from 1, in order. Released files are frozen: a test holds their checksums.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("event store", include_str!("../../../migrations/postgres/0001_event_store.sql")),
     ("append", include_str!("../../../migrations/postgres/0002_append.sql")),
     ("claim", include_str!("../../../migrations/postgres/0003_claim.sql")),
+    ("agenda", include_str!("../../../migrations/postgres/0004_agenda.sql")),
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -180,6 +181,7 @@ mod tests {
                 "eeef52b4395db037625c11b6a81c8ba8cb5c7396fe903dd0bbdbd68463ad05f0d80c58ab408e502b5a644a66e78f5df6",
                 "94ed22b3b97cae47d05e978f8f3a17d6fbbfc3f119d0511af4b6e7a130c2277af320687892c4b9337fd2af7f8531e7a9",
                 "b1957e490945e5f822176b5d27f97c10ceace087eaab126cdf4580ba47c5090a5a2beb91e7a38764d25dec30dd32f2bc",
+                "f59084460da1b06e2985bc2bdc4a37d9f63d27e82c95670b90a1f26f1f96cb4636708e92ac511a7b9093e1b829fabe25",
             ],
             "a released migration was edited: add another one instead"
         );

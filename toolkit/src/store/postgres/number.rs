@@ -1,5 +1,15 @@
 //! PostgreSQL's integers are signed; ours mostly are not.
 
+use std::time::Duration;
+
+/// No lease is longer; a longer one would leave the calendar of the server.
+const LEASE_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// How long a lease lasts, in microseconds.
+pub(super) fn micros(lease: Duration) -> i64 {
+    i64::try_from(lease.min(LEASE_MAX).as_micros()).unwrap_or(i64::MAX)
+}
+
 /// A number to store. What is above the signed range is stored as its end: nothing counts that far.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)

@@ -7,7 +7,7 @@ use sqlx::{Row as _, postgres::PgRow};
 use super::{
     connections::Connections,
     error::store_error,
-    number::{lane as lane_number, signed, stored_lane, unsigned},
+    number::{lane as lane_number, micros, signed, stored_lane, unsigned},
     rows,
 };
 use crate::{
@@ -32,9 +32,6 @@ ON CONFLICT (name) DO UPDATE
        holder = $2, expires = clock_timestamp() + $3 * interval '1 microsecond'
  WHERE l.holder = $2 OR l.expires <= clock_timestamp()
 RETURNING token";
-
-/// No lease is longer; a longer one would leave the calendar of the server.
-const LEASE_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 pub(super) async fn register(
     connections: &Arc<Connections>,
@@ -146,8 +143,7 @@ pub(super) async fn lease(
     holder: &str,
     ttl: Duration,
 ) -> Result<Option<Lease>, StoreError> {
-    let micros = i64::try_from(ttl.min(LEASE_MAX).as_micros()).unwrap_or(i64::MAX);
-    let query = sqlx::query(LEASE).bind(name).bind(holder).bind(micros);
+    let query = sqlx::query(LEASE).bind(name).bind(holder).bind(micros(ttl));
     let found = rows(connections, query).await?;
     let token = found.first().map(|row| row.try_get(0).map(unsigned)).transpose();
     Ok(token.map_err(store_error)?.map(|token| Lease { token, ttl }))

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use sqlx::{Row as _, sqlite::SqliteConnection};
 
 use super::{
+    agenda,
     connections::Connections,
     error::{append_error, commit_error, unavailable},
     held,
@@ -93,6 +94,10 @@ async fn perform(
     let lanes = held::change(connection, &append.held).await.map_err(append_error)?;
     if !lanes.is_empty() {
         return Err(AppendError::HeldChanged { lanes });
+    }
+    let ids = agenda::change(connection, &append.agenda).await.map_err(append_error)?;
+    if !ids.is_empty() {
+        return Err(AppendError::AgendaChanged { ids });
     }
     if !moved.is_empty() {
         return Err(AppendError::Conflict { streams: moved });

@@ -129,6 +129,6 @@ fn event(stream: StreamId, row: &SqliteRow) -> Result<RecordedEvent, sqlx::Error
     })
 }
 
-fn uuid(bytes: &[u8]) -> Result<Uuid, sqlx::Error> {
+pub(super) fn uuid(bytes: &[u8]) -> Result<Uuid, sqlx::Error> {
     Uuid::from_slice(bytes).map_err(|error| sqlx::Error::Decode(error.into()))
 }

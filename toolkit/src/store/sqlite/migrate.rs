@@ -12,8 +12,10 @@ use super::{BUSY_TIMEOUT, connections::Connections, error::store_error};
 use crate::store::StoreError;
 
 /// Numbered from 1, in order. Released files are frozen: a test holds their checksums.
-const MIGRATIONS: [(&str, &str); 1] =
-    [("event store", include_str!("../../../migrations/sqlite/0001_event_store.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("event store", include_str!("../../../migrations/sqlite/0001_event_store.sql")),
+    ("agenda", include_str!("../../../migrations/sqlite/0002_agenda.sql")),
+];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS quadrille_migrations (
     version    INTEGER PRIMARY KEY,
@@ -122,7 +124,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                "8703429bb5bbd776ed9577227a2149307c536b1296d5dde0d4eb3935a016cf0ab4999998d5c1c1f3a7045c25b1aa6712"
+                "8703429bb5bbd776ed9577227a2149307c536b1296d5dde0d4eb3935a016cf0ab4999998d5c1c1f3a7045c25b1aa6712",
+                "4fa470d8d17ae79668b413a3c16a706e5260302c2c2f6713e88e554bd0ad841c68aa1bbc6170f7223731c6495cf1f069",
             ],
             "a released migration was edited: add another one instead"
         );

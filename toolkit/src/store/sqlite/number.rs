@@ -1,5 +1,12 @@
 //! SQLite's integers are signed; ours mostly are not.
 
+use std::time::Duration;
+
+/// How long a lease lasts, in microseconds.
+pub(super) fn micros(lease: Duration) -> i64 {
+    i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 2)
+}
+
 /// A number to store. What is above the signed range is stored as its end: nothing counts that far.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)

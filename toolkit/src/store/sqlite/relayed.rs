@@ -7,19 +7,12 @@ use sqlx::{Row as _, sqlite::SqliteConnection};
 use super::{
     connections::Connections,
     error::store_error,
-    number::{signed, small, unsigned},
+    number::{micros, signed, small, unsigned},
 };
 use crate::{
     id::{Lane, LaneSeq},
     store::{Floor, Lease, Registered, Registration, StoreError},
 };
-
-/// The database's clock, in microseconds (P9).
-macro_rules! now {
-    () => {
-        "CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000"
-    };
-}
 
 /// An expired lease may go to anyone; a token rises whenever it was not simply extended.
 const LEASE: &str = concat!(
@@ -171,7 +164,7 @@ pub(super) async fn lease(
     let row = sqlx::query(LEASE)
         .bind(name)
         .bind(holder)
-        .bind(i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX / 2))
+        .bind(micros(ttl))
         .fetch_optional(write.connection())
         .await
         .map_err(store_error)?;

@@ -1,17 +1,21 @@
 //! Random appends, against a model that is too simple to be wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{StorePlace, fixtures::*};
+use super::{StorePlace, agenda, fixtures::*};
 use crate::{
-    id::{CauseId, Lane, StreamId},
+    id::{AgendaId, CauseId, Lane, StreamId},
     runtime::Entropy,
-    store::{Append, AppendError, EventStore, NewEvent, RecordedEvent},
+    store::{
+        AgendaChange, AgendaClaim, AgendaItem, AgendaKind, AgendaState, Append, AppendError,
+        EventStore, NewEvent, RecordedEvent,
+    },
 };
 
 const STREAMS: u64 = 6;
 const SOURCES: u32 = 3;
 const STEPS: u32 = 150;
+const ITEMS: u64 = 5;
 
 /// All events in the order of their appends, and the rest as plain lists.
 #[derive(Default)]
@@ -19,6 +23,8 @@ struct Model {
     events: Vec<RecordedEvent>,
     positions: Vec<(u64, u64)>,
     causes: BTreeSet<CauseId>,
+    /// Each with whether it is claimed.
+    agenda: BTreeMap<AgendaId, (AgendaItem, bool)>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -26,6 +32,7 @@ enum Verdict {
     Committed,
     AlreadyDone,
     PositionLost(Vec<u32>),
+    VoidItems(Vec<AgendaId>),
     Conflict(Vec<StreamId>),
 }
 
@@ -50,6 +57,16 @@ impl Model {
         if !lost.is_empty() {
             return Verdict::PositionLost(lost);
         }
+        let void = append.agenda.iter().filter(|change| match change {
+            AgendaChange::Done { id, token } | AgendaChange::Update { id, token, .. } => {
+                self.agenda.get(id).is_none_or(|(item, _)| item.token != *token)
+            }
+            _ => false,
+        });
+        let void: Vec<_> = void.map(AgendaChange::id).collect();
+        if !void.is_empty() {
+            return Verdict::VoidItems(sorted(&void));
+        }
         let moved = append.reads.iter().filter(|(stream, version)| self.head(stream) != *version);
         let moved: Vec<_> = moved.map(|(stream, _)| stream.clone()).collect();
         if !moved.is_empty() {
@@ -63,7 +80,48 @@ impl Model {
             self.positions[moved.source.lane.0 as usize].1 = moved.to;
         }
         self.causes.extend(append.cause);
+        for group in 0..3 {
+            append.agenda.iter().for_each(|change| self.change(group, change));
+        }
         Verdict::Committed
+    }
+
+    fn change(&mut self, group: u32, change: &AgendaChange) {
+        match (group, change) {
+            (0, AgendaChange::Done { id, .. }) | (1, AgendaChange::Clear(id)) => {
+                self.agenda.remove(id);
+            }
+            (0, AgendaChange::Update { id, due, state, attempts, begun, outcome, reason, .. }) => {
+                let (item, claimed) = self.agenda.get_mut(id).unwrap();
+                *claimed = false;
+                (item.due, item.state, item.attempts) = (*due, *state, *attempts);
+                (item.begun, item.outcome) = (*begun, outcome.clone());
+                item.reason.clone_from(reason);
+            }
+            (2, AgendaChange::Put(item)) => {
+                self.agenda.insert(item.id, ((**item).clone(), false));
+            }
+            _ => {}
+        }
+    }
+
+    /// Claims for ever; gives what a store must give.
+    fn claim(&mut self, claim: &AgendaClaim) -> Vec<AgendaItem> {
+        let mut due: Vec<_> = self.agenda.values_mut().collect();
+        due.sort_by_key(|(item, _)| (item.due, item.id));
+        due.retain(|(item, claimed)| {
+            let is_asked = item.kind == claim.kind && claim.names.contains(&item.name);
+            is_asked && !*claimed && item.state == AgendaState::Pending && item.due <= claim.now
+        });
+        let mut taken = Vec::new();
+        for (item, claimed) in due.into_iter().take(claim.limit) {
+            let begun = item.begun;
+            *claimed = true;
+            item.token = claim.token;
+            taken.push(item.clone());
+            item.begun = begun || item.kind == AgendaKind::Effect;
+        }
+        taken
     }
 }
 
@@ -79,6 +137,7 @@ fn verdict(result: Result<crate::store::Appended, AppendError>) -> Verdict {
             streams.sort();
             Verdict::Conflict(streams)
         }
+        Err(AppendError::AgendaChanged { ids }) => Verdict::VoidItems(sorted(&ids)),
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -105,7 +164,49 @@ fn random_append(model: &Model, entropy: &Entropy) -> Append {
             append.positions.push(move_to(&source(lane), epoch, from, from + entropy.below(3)));
         }
     }
+    if entropy.below(3) > 0 {
+        append.agenda = random_changes(model, entropy);
+    }
     append
+}
+
+/// Of each item nothing, or up to a change of each kind, with a token that is mostly right; in any order.
+fn random_changes(model: &Model, entropy: &Entropy) -> Vec<AgendaChange> {
+    let mut changes = Vec::new();
+    for n in 0..ITEMS {
+        let mut item = if n % 2 == 0 { agenda::deadline(0) } else { agenda::effect(0) };
+        item.id = AgendaId(uuid::Uuid::from_u128(u128::from(n)));
+        item.due.0 = i64::try_from(entropy.below(10)).unwrap();
+        item.begun = entropy.below(2) == 0;
+        item.attempts = u32::try_from(entropy.below(4)).unwrap();
+        item.outcome = (entropy.below(2) == 0).then(|| vec![0; 3].into());
+        if entropy.below(6) == 0 {
+            item.state = AgendaState::Dead;
+        }
+        let known = model.agenda.get(&item.id).map(|(known, _)| known.clone());
+        if entropy.below(3) == 0 && (known.is_some() || entropy.below(20) == 0) {
+            let mut known = known.unwrap_or_else(|| item.clone());
+            if entropy.below(20) == 0 {
+                known.token = cause().0;
+            }
+            let ending = [agenda::done(&known), agenda::tried(&known, &item)];
+            changes.extend(ending.into_iter().nth(usize::try_from(entropy.below(2)).unwrap()));
+        }
+        if entropy.below(6) == 0 {
+            changes.push(AgendaChange::Clear(item.id));
+        }
+        if entropy.below(3) == 0 {
+            changes.insert(0, agenda::put(&item));
+        }
+    }
+    changes
+}
+
+fn random_claim(entropy: &Entropy) -> AgendaClaim {
+    let kind = [AgendaKind::Deadline, AgendaKind::Effect][usize::from(entropy.below(2) == 0)];
+    let now = i64::try_from(entropy.below(10)).unwrap();
+    let limit = usize::try_from(1 + entropy.below(3)).unwrap();
+    AgendaClaim { limit, ..agenda::claim_due(kind, &["pay", "time_is_up"], now) }
 }
 
 fn random_events(stream: &StreamId, head: u64, entropy: &Entropy) -> Vec<NewEvent> {
@@ -130,9 +231,13 @@ async fn compare(store: &dyn EventStore, model: &Model) {
     for lane in (0..LANES).map(Lane) {
         assert_eq!(store.read_lane(lane, 0, usize::MAX).await.unwrap(), model.lane(lane));
     }
+    let mut items: Vec<_> = model.agenda.values().map(|(item, _)| item.clone()).collect();
+    items.sort_by_key(|item| (item.due, item.id));
+    assert_eq!(agenda::agenda(store).await, items);
 }
 
-/// A hundred and fifty random appends from each of three seeds: the same verdicts, the same events.
+/// A hundred and fifty random appends from each of three seeds, and a claim after each: the same verdicts, the
+/// same events, the same items.
 pub async fn random_appends_do_what_a_naive_model_does(place: &dyn StorePlace) {
     let store = open(place).await;
     let mut model = Model::default();
@@ -143,6 +248,9 @@ pub async fn random_appends_do_what_a_naive_model_does(place: &dyn StorePlace) {
     for seed in 1..=3 {
         let entropy = Entropy::seeded(seed);
         for step in 0..STEPS {
+            let claim = random_claim(&entropy);
+            let claimed = store.claim_agenda(&claim).await.unwrap();
+            assert_eq!(claimed, model.claim(&claim), "seed {seed}, step {step}: {claim:?}");
             let append = random_append(&model, &entropy);
             let expected = model.append(&append);
             verdicts.insert(format!("{expected:?}").chars().take(8).collect::<String>());
@@ -151,5 +259,5 @@ pub async fn random_appends_do_what_a_naive_model_does(place: &dyn StorePlace) {
         }
         compare(&*store, &model).await;
     }
-    assert_eq!(verdicts.len(), 4, "each verdict occurred: {verdicts:?}");
+    assert_eq!(verdicts.len(), 5, "each verdict occurred: {verdicts:?}");
 }
