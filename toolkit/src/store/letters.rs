@@ -1,6 +1,6 @@
 //! Letters: what is dead and waits for a person, and what persons have ruled.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 
@@ -45,6 +45,10 @@ impl FromStr for LetterId {
 
     fn from_str(text: &str) -> Result<Self, NotALetter> {
         let wrong = || NotALetter(text.to_owned());
+        // PostgreSQL has no such sign in a text.
+        if text.contains('\0') {
+            return Err(wrong());
+        }
         match text.split_once('/').ok_or_else(wrong)? {
             ("agenda", id) => id.parse().map(Self::Agenda).map_err(|_| wrong()),
             ("message", rest) => {
@@ -115,6 +119,55 @@ impl Letter {
             _ => None,
         }
     }
+}
+
+impl Letter {
+    /// Why a ruling is not done on it, if it is not.
+    pub(super) fn refuses(&self, new: &NewRuling) -> Option<Ruled> {
+        match self.unfit(&new.action) {
+            Some(why) => Some(Ruled::Unfit(why)),
+            None => (self.attempts() != new.attempts).then_some(Ruled::Changed),
+        }
+    }
+
+    /// What is recorded of it with a ruling.
+    pub(super) fn about(&self) -> About {
+        match self {
+            Self::Message(held) => About {
+                event_type: held.event_type.clone(),
+                key: held.key.to_string(),
+                saga: held.saga.clone(),
+                reason: held.reason.clone(),
+            },
+            Self::Item(item) => About {
+                event_type: item.name.to_string(),
+                key: item.key.to_string(),
+                saga: Some(item.saga.to_string()),
+                reason: item.reason.clone(),
+            },
+        }
+    }
+}
+
+/// What a ruling remembers of its letter.
+pub(super) struct About {
+    pub(super) event_type: String,
+    pub(super) key: String,
+    pub(super) saga: Option<String>,
+    pub(super) reason: String,
+}
+
+/// How far the clocks of two services may be apart before a saga's first events are not found.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// A time before which nothing of a saga was appended. Ids that do not tell when they were made say nothing.
+pub(super) fn saga_since(saga: SagaId) -> Timestamp {
+    if saga.0.get_version_num() != 7 {
+        return Timestamp(i64::MIN);
+    }
+    let ms = i64::try_from(saga.0.as_u128() >> 80).unwrap_or(i64::MAX);
+    let apart = i64::try_from(CLOCKS_APART_MAX.as_micros()).unwrap_or(i64::MAX);
+    Timestamp(ms.saturating_mul(1000).saturating_sub(apart))
 }
 
 /// What a person does about a dead letter.
@@ -217,6 +270,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_saga_is_looked_for_from_its_beginning_on() {
+        // 2024-01-01T00:00:00Z, by RFC 9562.
+        let saga = SagaId("018cc251-f400-7000-8000-000000000000".parse().unwrap());
+        let quarter = 15 * 60 * 1_000_000;
+        assert_eq!(saga_since(saga), Timestamp(1_704_067_200_000_000 - quarter));
+        let unknown = SagaId("018cc251-f400-4000-8000-000000000000".parse().unwrap());
+        assert_eq!(saga_since(unknown), Timestamp(i64::MIN));
+    }
+
+    #[test]
     fn a_letters_name_reads_back() {
         let lane = SourceLane { topic: "demo.order.events".into(), lane: Lane(3) };
         let message = LetterId::Message { source: lane, id: "a/b".to_owned() };
@@ -224,7 +287,7 @@ mod tests {
         for id in [message, item] {
             assert_eq!(id.to_string().parse::<LetterId>(), Ok(id));
         }
-        for wrong in ["", "message/t", "message/t/x/id", "agenda/1", "t/1/id"] {
+        for wrong in ["", "message/t", "message/t/x/id", "message/t/1/\0", "agenda/1", "t/1/id"] {
             assert!(wrong.parse::<LetterId>().is_err(), "{wrong}");
         }
     }

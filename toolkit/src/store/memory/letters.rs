@@ -7,7 +7,7 @@ use crate::{
     id::SagaId,
     store::{
         Action, AgendaState, HeldMessage, HeldState, Letter, LetterId, NewRuling, RecordedEvent,
-        Ruled, Ruling, RulingQuery,
+        Ruled, Ruling, RulingQuery, letters::About,
     },
 };
 
@@ -41,11 +41,8 @@ impl State {
 
     pub(super) fn rule(&mut self, new: &NewRuling) -> Ruled {
         let Some(letter) = self.letter(&new.letter) else { return Ruled::NotThere };
-        if let Some(why) = letter.unfit(&new.action) {
-            return Ruled::Unfit(why);
-        }
-        if letter.attempts() != new.attempts {
-            return Ruled::Changed;
+        if let Some(refused) = letter.refuses(new) {
+            return refused;
         }
         match &letter {
             Letter::Message(held) => self.rule_on_message(held, new),
@@ -96,17 +93,7 @@ impl State {
 }
 
 fn record(number: u64, new: &NewRuling, letter: &Letter) -> Ruling {
-    let (event_type, key, saga, reason) = match letter {
-        Letter::Message(held) => {
-            (held.event_type.clone(), held.key.to_string(), held.saga.clone(), held.reason.clone())
-        }
-        Letter::Item(item) => (
-            item.name.to_string(),
-            item.key.to_string(),
-            Some(item.saga.to_string()),
-            item.reason.clone(),
-        ),
-    };
+    let About { event_type, key, saga, reason } = letter.about();
     Ruling {
         number,
         at: new.at,

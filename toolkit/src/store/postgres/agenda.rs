@@ -47,6 +47,8 @@ const OF_SAGA: &str = columns!(
     "agenda WHERE saga = $2 AND ($3::text IS NULL OR state = $3) ORDER BY due, id LIMIT $1"
 );
 
+const ONE: &str = columns!("agenda WHERE id = $1");
+
 const CHANGED: &str = "
 SELECT u.id FROM unnest($1::uuid[], $2::uuid[]) u(id, token)
  WHERE NOT EXISTS (SELECT FROM agenda a WHERE a.id = u.id AND a.token = u.token)";
@@ -137,6 +139,13 @@ pub(super) async fn claim(
         .bind(micros(claim.lease))
         .bind(limit(claim.limit));
     items(&rows(connections, query).await?)
+}
+
+pub(super) async fn one(
+    connections: &Arc<Connections>,
+    id: AgendaId,
+) -> Result<Option<AgendaItem>, StoreError> {
+    Ok(items(&rows(connections, sqlx::query(ONE).bind(id.0)).await?)?.pop())
 }
 
 pub(super) async fn find(

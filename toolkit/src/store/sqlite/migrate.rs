@@ -12,9 +12,10 @@ use super::{BUSY_TIMEOUT, connections::Connections, error::store_error};
 use crate::store::StoreError;
 
 /// Numbered from 1, in order. Released files are frozen: a test holds their checksums.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("event store", include_str!("../../../migrations/sqlite/0001_event_store.sql")),
     ("agenda", include_str!("../../../migrations/sqlite/0002_agenda.sql")),
+    ("letters", include_str!("../../../migrations/sqlite/0004_letters.sql")),
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS quadrille_migrations (
