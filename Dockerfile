@@ -1,4 +1,4 @@
-# One image of any of the four services: docker build --build-arg SERVICE=order .
+# One image of any of the four services, or of the payment gateway: docker build --build-arg SERVICE=order .
 # compose.yaml builds them all; the first stage is shared, so it is built once.
 
 FROM rust:1.95.0-bookworm AS build
@@ -11,8 +11,8 @@ RUN apt-get update \
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked \
-      --package order --package payment --package inventory --package shipping \
-      --bin order --bin payment --bin inventory --bin shipping \
+      --package order --package payment --package inventory --package shipping --package gateway \
+      --bin order --bin payment --bin inventory --bin shipping --bin gateway \
       --features order/process,payment/process,inventory/process,shipping/process
 
 FROM debian:bookworm-slim
@@ -21,7 +21,8 @@ ARG SERVICE
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates curl libstdc++6 zlib1g \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin quadrille
+ && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin quadrille \
+ && install --directory --owner=10001 /var/lib/gateway
 COPY --from=build /src/target/release/${SERVICE} /usr/local/bin/service
 USER 10001
 ENV QUADRILLE_HTTP_ADDRESS=0.0.0.0:8080

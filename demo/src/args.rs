@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Runs the four services of the story in one process, on the embedded default: SQLite files and a log
-/// in memory. Orders are placed, billed, reserved and shipped; some fail, some are cancelled. At the end
-/// the laws are checked: every order has one end, and not a cent or an item is lost or doubled.
+/// Runs the four services of the story in one process, on the embedded default: SQLite files, a log in
+/// memory, and a payment gateway on loopback. Orders are placed, billed, reserved and shipped; some fail,
+/// some are cancelled; the last ones meet a gateway in trouble, or are not finished in time. At the end the
+/// laws are checked: every order has one end, and not a cent or an item is lost or doubled.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "demo",
@@ -14,6 +15,7 @@ use clap::Parser;
         cargo demo                                    the story, in about three seconds\n  \
         cargo demo -- --sagas 10000 --seed 7 --json   figures as one JSON object in the last line\n  \
         cargo demo -- --data ./data --sagas 20000     kill it whenever you like, and start it again\n  \
+        cargo demo -- --local-accounts                the same without a gateway\n  \
         cargo demo -- --serve                         keep the HTTP interfaces up; Ctrl-C ends\n\n\
         Exit status: 0 when every law holds, 1 when one does not, 2 when the demo could not run."
 )]
@@ -35,11 +37,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
-    /// Keep the four HTTP interfaces up afterwards, on loopback, until Ctrl-C.
+    /// Keep the HTTP interfaces of the services and the gateway up afterwards, on loopback, until Ctrl-C.
     #[arg(long)]
     pub(crate) serve: bool,
 
-    /// The first of the four ports for --serve; 0 takes free ones.
+    /// Let payment keep the accounts itself: no gateway, no HTTP between, and no trouble with it.
+    #[arg(long)]
+    pub(crate) local_accounts: bool,
+
+    /// The first of the five ports for --serve; 0 takes free ones.
     #[arg(long, default_value_t = 8080, value_name = "PORT", requires = "serve")]
     pub(crate) port: u16,
 

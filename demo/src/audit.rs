@@ -76,7 +76,7 @@ pub struct Audit {
     pub events: u64,
 }
 
-/// What the services' own aggregates say, summed up.
+/// What the services' own aggregates say, or the payment gateway, summed up.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Books {
     /// Minor units that were taken from accounts.
@@ -195,6 +195,7 @@ impl Audit {
                         == (1, 0, 1, 0, 1)
                         && f.billed_minor == f.total
             }),
+            self.each("nobody_is_charged_twice", |f| f.billed <= 1 && f.refunded <= f.billed),
             self.each("not_concluded_is_not_charged_reserved_or_shipped", |f| {
                 f.is_concluded()
                     || f.delivered == 0

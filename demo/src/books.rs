@@ -1,4 +1,4 @@
-//! The services' own books: what accounts and articles say at the end.
+//! The books: what accounts and articles say at the end, where they are kept.
 
 use anyhow::{Context, Result};
 use inventory::Stock;
@@ -9,13 +9,13 @@ use crate::{audit::Books, script::Script, stage::Stage};
 /// Reads every account and every article of the story.
 pub(crate) async fn read(stage: &Stage, script: &Script) -> Result<Books> {
     let mut books = Books::default();
-    let payments = stage.payments();
-    for (account, _) in script.accounts()? {
-        let found: Account =
-            payments.load(&account).await?.with_context(|| format!("{account} is missing"))?;
-        let balance = found.balance().with_context(|| format!("{account} was never filled"))?;
-        books.captured += balance.captured.minor();
-        books.refunded += balance.refunded.minor();
+    match &stage.till {
+        Some(till) => {
+            let totals = till.totals();
+            books.captured = totals.money.values().map(|sums| sums.charged).sum();
+            books.refunded = totals.money.values().map(|sums| sums.refunded).sum();
+        }
+        None => read_accounts(stage, script, &mut books).await?,
     }
     let stock = stage.stock();
     for (sku, put) in script.stock()? {
@@ -27,4 +27,16 @@ pub(crate) async fn read(stage: &Stage, script: &Script) -> Result<Books> {
         books.stock.push((put, found.available, found.reserved, found.shipped));
     }
     Ok(books)
+}
+
+async fn read_accounts(stage: &Stage, script: &Script, books: &mut Books) -> Result<()> {
+    let payments = stage.payments();
+    for (account, _) in script.accounts()? {
+        let found: Account =
+            payments.load(&account).await?.with_context(|| format!("{account} is missing"))?;
+        let balance = found.balance().with_context(|| format!("{account} was never filled"))?;
+        books.captured += balance.captured.minor();
+        books.refunded += balance.refunded.minor();
+    }
+    Ok(())
 }

@@ -15,6 +15,7 @@ use quadrille::engine::{Client, ClientError, Receipt};
 use schemas::{CancellationReason, OrderId};
 
 use crate::{
+    parts::Part,
     script::{Kind, Placement, Script},
     stage::Stage,
 };
@@ -27,7 +28,14 @@ const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// Fills the accounts and the stock. Repeated after a crash, it changes nothing.
 pub(crate) async fn prepare(stage: &Stage, script: &Script) -> Result<()> {
     let (payments, stock) = (&stage.payments(), &stage.stock());
-    let accounts = script.accounts()?.into_iter().zip(0..);
+    let local = match &stage.till {
+        Some(till) => {
+            till.fill(script).await.context("cannot fill the gateway's accounts")?;
+            vec![]
+        }
+        None => script.accounts()?,
+    };
+    let accounts = local.into_iter().zip(0..);
     stream::iter(accounts)
         .map(|((account, funds), n)| async move {
             let cause = script.command(Kind::Fund, n);
@@ -49,18 +57,19 @@ pub(crate) async fn prepare(stage: &Stage, script: &Script) -> Result<()> {
         .context("cannot fill the stock")
 }
 
-/// Places all orders; some customers change their minds a moment later.
+/// Places all orders of a part; some customers change their minds a moment later.
 pub(crate) async fn place_all(
     orders: &Client<Orders>,
     script: &Script,
+    part: &Part,
     placed: impl Fn(u64),
 ) -> Result<()> {
-    let (placed, count) = (&placed, &AtomicU64::new(0));
-    stream::iter(0..script.sagas)
+    let (placed, count) = (&placed, &AtomicU64::new(part.orders.start));
+    stream::iter(part.orders.clone())
         .map(|n| async move {
             let placement = script.placement(n)?;
             let (order, regret) = (placement.order.clone(), placement.cancelled_after);
-            place(orders, script, n, placement)
+            place(orders, script, part, n, placement)
                 .await
                 .with_context(|| format!("cannot place {order}"))?;
             placed(1 + count.fetch_add(1, Ordering::Relaxed));
@@ -80,12 +89,15 @@ pub(crate) async fn place_all(
 async fn place(
     orders: &Client<Orders>,
     script: &Script,
+    part: &Part,
     n: u64,
     placement: Placement,
 ) -> Result<()> {
     let Placement { order, customer, account, lines, destination, .. } = placement;
     let cause = script.command(Kind::Place, n);
-    let command = PlaceOrder { order: order.clone(), customer, account, lines, destination };
+    let (order, finish_within) = (order.clone(), part.finish_within);
+    let command =
+        PlaceOrder { order: order.clone(), customer, account, lines, destination, finish_within };
     accepted(|| orders.execute_once(cause, &order, command.clone())).await
 }
 

@@ -4,10 +4,12 @@ mod args;
 mod books;
 mod drive;
 mod narrator;
+mod parts;
 mod progress;
 mod report;
 mod serve;
 mod stage;
+mod till;
 mod timeline;
 
 use std::{
@@ -28,6 +30,7 @@ use narrator::Narrator;
 use progress::Progress;
 use report::Figures;
 use stage::Stage;
+use till::Till;
 use timeline::Timeline;
 
 /// How often the demo looks how far the orders are.
@@ -52,24 +55,25 @@ async fn main() -> ExitCode {
 async fn run(args: &Args) -> Result<bool> {
     let folder = Folder::open(args.data.as_deref())?;
     let script = Script { seed: args.seed, sagas: args.sagas, skus: args.skus };
-    folder.check_story(&script)?;
-    let stage = Stage::open(&folder.path).await?;
+    folder.check_story(&script, args.local_accounts)?;
+    let till = match args.local_accounts {
+        true => None,
+        false => Some(Till::open(&folder.path, gateway_port(args)).await?),
+    };
+    let stage = Stage::open(&folder.path, till).await?;
     drive::prepare(&stage, &script).await?;
-
-    let started = Instant::now();
-    let progress = Progress::new(args.sagas);
-    let orders = stage.orders();
-    let placing = drive::place_all(&orders, &script, |placed| progress.placed(placed));
-    let watching = until_all_ended(&stage, args, &progress);
-    tokio::try_join!(placing, watching)?;
-    let seconds = started.elapsed().as_secs_f64();
-    until_quiet(&stage, args).await?;
-    progress.done();
+    let (calm, seconds) = tell_parts(&stage, &script, args).await?;
 
     let audit = audit(&stage).await?;
     let laws = audit.laws(&books::read(&stage, &script).await?);
-    let figures =
-        Figures { sagas: args.sagas, seconds, held: stage.held().await?, events: audit.events };
+    let figures = Figures {
+        sagas: args.sagas,
+        calm,
+        seconds,
+        held: stage.held().await? + stage.pending().await?,
+        events: audit.events,
+        trouble: stage.till.as_ref().map(|till| till.totals().trouble),
+    };
     if !args.json {
         tell(&stage, &audit, &laws, &figures).await?;
     }
@@ -87,39 +91,84 @@ async fn run(args: &Args) -> Result<bool> {
     Ok(holds && drained)
 }
 
-/// Waits until every order has an end.
-async fn until_all_ended(stage: &Stage, args: &Args, progress: &Progress) -> Result<()> {
-    let (name, store) = &stage.stores[0];
-    let mut narrator = Narrator::new(name, store.clone());
-    let mut ended = 0;
-    let mut last_progress = Instant::now();
-    while ended < args.sagas {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let told = narrator
-            .tell(|event| {
-                ended += u64::from(matches!(
-                    &*event.event_type,
-                    "ORDER_CONCLUDED" | "ORDER_FAILED" | "ORDER_CANCELLED"
-                ));
-                Ok(())
-            })
-            .await?;
-        progress.ended(ended);
-        if told > 0 {
-            last_progress = Instant::now();
-        } else if last_progress.elapsed() > Duration::from_secs(args.patience) {
-            bail!(
-                "no progress for {} s, {ended} of {} orders have ended{}",
-                args.patience,
-                args.sagas,
-                why(stage).await
-            );
-        }
-    }
-    Ok(())
+/// Behind those of the four services.
+fn gateway_port(args: &Args) -> u16 {
+    if args.serve && args.port != 0 { args.port.saturating_add(4) } else { 0 }
 }
 
-/// Waits until nothing is unread, parked or dead.
+/// One part after the other. Returns how many orders the first one had, and how many seconds it took.
+async fn tell_parts(stage: &Stage, script: &Script, args: &Args) -> Result<(u64, f64)> {
+    let (mut speed, orders) = (None, stage.orders());
+    let progress = Progress::new(args.sagas);
+    let mut watch = Watch::on(stage);
+    for part in parts::of(args.sagas, args.seed, stage.till.is_some()) {
+        if part.orders.is_empty() && speed.is_some() {
+            continue;
+        }
+        if let Some(till) = &stage.till {
+            till.trouble(part.trouble)?;
+        }
+        progress.part(part.title);
+        let started = Instant::now();
+        let placing = drive::place_all(&orders, script, &part, |placed| progress.placed(placed));
+        let watching = watch.until_ended(part.orders.end, args, &progress);
+        tokio::try_join!(placing, watching)?;
+        let calm = part.orders.end - part.orders.start;
+        speed.get_or_insert((calm, started.elapsed().as_secs_f64()));
+    }
+    // What was asked of a gateway in trouble gets its answer now.
+    if let Some(till) = &stage.till {
+        till.trouble(gateway::Trouble::default())?;
+    }
+    until_quiet(stage, args).await?;
+    progress.done();
+    Ok(speed.unwrap_or_default())
+}
+
+/// Counts the orders that have ended.
+struct Watch<'a> {
+    stage: &'a Stage,
+    narrator: Narrator,
+    ended: u64,
+}
+
+impl<'a> Watch<'a> {
+    fn on(stage: &'a Stage) -> Self {
+        let (name, store) = &stage.stores[0];
+        Self { stage, narrator: Narrator::new(name, store.clone()), ended: 0 }
+    }
+
+    /// Waits until so many orders have an end.
+    async fn until_ended(&mut self, orders: u64, args: &Args, progress: &Progress) -> Result<()> {
+        let Self { stage, narrator, ended } = self;
+        let mut last_progress = Instant::now();
+        while *ended < orders {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let told = narrator
+                .tell(|event| {
+                    *ended += u64::from(matches!(
+                        &*event.event_type,
+                        "ORDER_CONCLUDED" | "ORDER_FAILED" | "ORDER_CANCELLED"
+                    ));
+                    Ok(())
+                })
+                .await?;
+            progress.ended(*ended);
+            if told > 0 {
+                last_progress = Instant::now();
+            } else if last_progress.elapsed() > Duration::from_secs(args.patience) {
+                bail!(
+                    "no progress for {} s, {ended} of {orders} orders have ended{}",
+                    args.patience,
+                    why(stage).await
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits until nothing is unread, parked or dead, and no effect and no deadline is pending.
 async fn until_quiet(stage: &Stage, args: &Args) -> Result<()> {
     let since = Instant::now();
     while !stage.is_quiet().await? {
@@ -140,6 +189,11 @@ async fn why(stage: &Stage) -> String {
     match stage.held().await {
         Ok(0) => {}
         Ok(held) => reasons.push(format!("{held} messages are held back")),
+        Err(error) => reasons.push(error.to_string()),
+    }
+    match stage.pending().await {
+        Ok(0) => {}
+        Ok(pending) => reasons.push(format!("{pending} deadlines and effects are pending")),
         Err(error) => reasons.push(error.to_string()),
     }
     if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) }
@@ -179,6 +233,9 @@ async fn tell(stage: &Stage, audit: &Audit, laws: &[Law], figures: &Figures) -> 
         }
     }
     show(&report::laws_text(laws));
+    if let Some(trouble) = report::trouble_text(figures) {
+        show(&trouble);
+    }
     show(&report::speed(figures));
     Ok(())
 }
@@ -202,16 +259,21 @@ impl Folder {
         Ok(Self { path, temporary })
     }
 
-    /// A folder belongs to one story: another seed would place its orders among those of the first.
-    fn check_story(&self, script: &Script) -> Result<()> {
+    /// A folder belongs to one story: another seed would place its orders among those of the first, and
+    /// money is in one place.
+    fn check_story(&self, script: &Script, local_accounts: bool) -> Result<()> {
         let file = self.path.join("story.json");
-        let story =
-            serde_json::json!({ "seed": script.seed, "sagas": script.sagas, "skus": script.skus })
-                .to_string();
+        let story = serde_json::json!({
+            "seed": script.seed,
+            "sagas": script.sagas,
+            "skus": script.skus,
+            "local_accounts": local_accounts,
+        })
+        .to_string();
         match std::fs::read_to_string(&file) {
             Ok(found) if found == story => Ok(()),
             Ok(found) => bail!(
-                "{} holds another story, {found}: use the same --seed, --sagas and --skus, or another folder",
+                "{} holds another story, {found}: use the same --seed, --sagas, --skus and --local-accounts, or another folder",
                 self.path.display()
             ),
             Err(_) => {

@@ -29,6 +29,11 @@ impl Progress {
         Self { placed: bar("placed"), ended: bar("ended"), last_line }
     }
 
+    /// Says which part of the story begins.
+    pub(crate) fn part(&self, title: &str) {
+        self.placed.suspend(|| crate::say(&format!("· {title}")));
+    }
+
     pub(crate) fn placed(&self, count: u64) {
         self.placed.set_position(count);
     }

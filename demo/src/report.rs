@@ -3,20 +3,27 @@
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::{Map, Value, json};
 
+use gateway::Made;
+
 use crate::audit::{Audit, End, Law};
 
 /// The figures of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Figures {
     pub(crate) sagas: u64,
+    /// Orders of the first part, whose speed counts; the others wait for trouble on purpose.
+    pub(crate) calm: u64,
+    /// How long these took.
     pub(crate) seconds: f64,
     pub(crate) held: usize,
     pub(crate) events: u64,
+    /// The gateway's trouble, when there was a gateway.
+    pub(crate) trouble: Option<Made>,
 }
 
 impl Figures {
     fn per_second(&self) -> f64 {
-        if self.seconds > 0.0 { self.sagas as f64 / self.seconds } else { 0.0 }
+        if self.seconds > 0.0 { self.calm as f64 / self.seconds } else { 0.0 }
     }
 }
 
@@ -52,11 +59,23 @@ pub(crate) fn laws_text(laws: &[Law]) -> String {
     text
 }
 
+/// What the gateway did, in one sentence.
+pub(crate) fn trouble_text(figures: &Figures) -> Option<String> {
+    let Made { delayed, failed_before, failed_after, answers_lost } = figures.trouble?;
+    Some(format!(
+        "The gateway delayed {delayed} calls, failed {failed_before} before and {failed_after} after it did them, and lost {answers_lost} answers"
+    ))
+}
+
 /// One sentence about the speed.
 pub(crate) fn speed(figures: &Figures) -> String {
+    let charging = match figures.trouble {
+        Some(_) => "each charged over HTTP at a payment gateway",
+        None => "with payment's own accounts",
+    };
     format!(
-        "{} orders in {:.2} s: {:.0} sagas/s, {} public events, four services and their SQLite files in one process",
-        figures.sagas,
+        "{} orders in {:.2} s: {:.0} sagas/s, {charging}; {} public events in all, four services and their SQLite files in one process",
+        figures.calm,
         figures.seconds,
         figures.per_second(),
         figures.events
@@ -77,6 +96,8 @@ pub(crate) fn json(audit: &Audit, laws: &[Law], figures: &Figures) -> Value {
         "ends": ends,
         "unfinished": audit.unfinished(),
         "held": figures.held,
+        "calm": figures.calm,
+        "gateway_trouble": figures.trouble,
         "seconds": figures.seconds,
         "sagas_per_second": figures.per_second(),
         "laws": laws,

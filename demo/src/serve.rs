@@ -1,4 +1,4 @@
-//! The four HTTP interfaces, on loopback.
+//! The services' HTTP interfaces, on loopback.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -12,7 +12,7 @@ use crate::{show, stage::Stage};
 pub(crate) async fn until_interrupted(stage: &Stage, first_port: u16) -> Result<()> {
     let routers = [
         ("ORDER", order::router(stage.orders())),
-        ("PAYMENT", payment::router(stage.payments())),
+        ("PAYMENT", payment::router_for(&stage.payment)(stage.payments())),
         ("INVENTORY", inventory::router(stage.stock())),
         ("SHIPPING", shipping::router(stage.shipments())),
     ];
@@ -21,6 +21,9 @@ pub(crate) async fn until_interrupted(stage: &Stage, first_port: u16) -> Result<
         let port = if first_port == 0 { 0 } else { first_port + offset };
         let address = serve(&mut servers, port, router).await?;
         show(&format!("{name}=http://{address}"));
+    }
+    if let Some(till) = &stage.till {
+        show(&format!("GATEWAY={}", till.url()));
     }
     show("Ctrl-C ends");
     tokio::select! {

@@ -10,9 +10,11 @@ use quadrille::{
     Service,
     engine::{Client, Config, Engine, Running},
     log::memory::{MemoryLog, MemoryLogOptions},
-    store::{EventStore, HeldState, sqlite::SqliteStore},
+    store::{AgendaQuery, EventStore, HeldState, sqlite::SqliteStore},
 };
 use shipping::Shipping;
+
+use crate::till::Till;
 
 /// The partitions of each service's topic.
 const LANES: u32 = 4;
@@ -26,11 +28,18 @@ pub(crate) struct Stage {
     stock: Running<Inventory>,
     shipments: Running<Shipping>,
     pub(crate) stores: Vec<(&'static str, Arc<dyn EventStore>)>,
+    /// Who has the accounts, when it is not payment itself.
+    pub(crate) till: Option<Till>,
+    pub(crate) payment: Payment,
 }
 
 impl Stage {
     /// Opens the four stores in `folder` and starts the services.
-    pub(crate) async fn open(folder: &Path) -> Result<Self> {
+    pub(crate) async fn open(folder: &Path, till: Option<Till>) -> Result<Self> {
+        let payment = match &till {
+            Some(till) => till.payment()?,
+            None => Payment::default(),
+        };
         let log = Arc::new(MemoryLog::new(MemoryLogOptions {
             trim_beyond: Some(RECORDS_KEPT),
             ..MemoryLogOptions::default()
@@ -38,10 +47,12 @@ impl Stage {
         let mut stores = vec![];
         let stage = Self {
             orders: start(Orders, folder, &log, &mut stores).await?,
-            payments: start(Payment, folder, &log, &mut stores).await?,
+            payments: start(payment.clone(), folder, &log, &mut stores).await?,
             stock: start(Inventory, folder, &log, &mut stores).await?,
             shipments: start(Shipping::default(), folder, &log, &mut stores).await?,
             stores,
+            till,
+            payment,
         };
         Ok(stage)
     }
@@ -78,7 +89,7 @@ impl Stage {
             .collect()
     }
 
-    /// Whether nothing is unread, parked or dead anywhere.
+    /// Whether nothing is unread, parked or dead anywhere, and no deadline and no effect is pending.
     pub(crate) async fn is_quiet(&self) -> Result<bool> {
         let mut heads = std::collections::HashMap::new();
         for (name, store) in &self.stores {
@@ -94,7 +105,17 @@ impl Stage {
                 }
             }
         }
-        Ok(self.held().await? == 0)
+        Ok(self.held().await? == 0 && self.pending().await? == 0)
+    }
+
+    /// How many deadlines and effects are pending, or wait for a person; counted up to a thousand each service.
+    pub(crate) async fn pending(&self) -> Result<usize> {
+        let mut pending = 0;
+        for (_, store) in &self.stores {
+            let query = AgendaQuery { limit: 1_000, ..AgendaQuery::default() };
+            pending += store.agenda(&query).await?.len();
+        }
+        Ok(pending)
     }
 
     /// How many messages are parked, waiting or dead; counted up to a thousand each.

@@ -9,8 +9,8 @@ use quadrille::process;
 fn main() -> ExitCode {
     let name = std::env::var("STACK_SERVICE").unwrap_or_default();
     match name.as_str() {
-        "order" => process::main(order::Orders, order::router),
-        "payment" => process::main(payment::Payment, payment::router),
+        "order" => order::run(),
+        "payment" => payment::run(),
         "inventory" => process::main(inventory::Inventory, inventory::router),
         "shipping" => process::main(shipping::Shipping::default(), shipping::router),
         other => {

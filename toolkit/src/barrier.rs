@@ -310,8 +310,9 @@ fn note_done(turn: &mut TurnState, step: &'static str) -> bool {
     true
 }
 
-fn drafted(turn: &TurnState, step: &str) -> Option<Vec<u8>> {
-    turn.drafts.iter().find(|d| d.event_type == step).map(|d| d.payload.to_vec())
+/// The payload of an event that this turn has recorded.
+pub(crate) fn drafted(turn: &TurnState, event_type: &str) -> Option<bytes::Bytes> {
+    turn.drafts.iter().find(|d| d.event_type == event_type).map(|d| d.payload.clone())
 }
 
 fn mark(turn: &mut TurnState, marker: &Marker) {

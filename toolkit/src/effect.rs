@@ -5,7 +5,7 @@
 
 mod performing;
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 pub(crate) use performing::{AnyPerformer, Attempt, Performed, erase};
 
@@ -67,6 +67,43 @@ pub trait Performer<E: Effect>: Send + Sync + 'static {
     fn give_up(&self, request: &E, last: &GivenUp) -> Option<E::Outcome> {
         let _ = (request, last);
         None
+    }
+}
+
+/// Who carries out which effects: one performer an effect type.
+///
+/// ```
+/// # use quadrille::{effect::*, prelude::*};
+/// # fn example<E: Effect>(gateway: impl Performer<E>) -> Performers {
+/// Performers::new().with::<E>(gateway)
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Performers(Vec<Arc<dyn AnyPerformer>>);
+
+impl Performers {
+    /// Nobody.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// And this one, instead of whoever performed `E` before.
+    #[must_use]
+    pub fn with<E: Effect>(mut self, performer: impl Performer<E>) -> Self {
+        self.0.retain(|other| other.name() != E::TYPE);
+        self.0.push(erase(performer));
+        self
+    }
+
+    pub(crate) fn all(&self) -> &[Arc<dyn AnyPerformer>] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Performers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|performer| performer.name())).finish()
     }
 }
 

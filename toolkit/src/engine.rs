@@ -11,9 +11,10 @@ mod decider;
 mod intake;
 mod lanes;
 mod limits;
+mod pace;
 mod relay;
 mod signal;
-mod status;
+pub(crate) mod status;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -23,6 +24,8 @@ use decider::{Decider, Parts};
 use intake::{AgendaWays, Intake};
 pub use limits::{Limits, RetryPolicy};
 use relay::Relay;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use relay::pure as relay_plan;
 use status::Status;
 pub use status::{Counters, Health};
 use tokio::sync::{mpsc, watch};
@@ -31,13 +34,14 @@ use crate::{
     alert::DeadLetter,
     barrier::Dispatch,
     choreography::ServiceDescription,
-    effect::{AnyPerformer, Effect, Performer, erase},
+    effect::{AnyPerformer, Effect, Performer, Performers},
     event::{DomainEvent, EventDescription, EventKind},
     id::Lane,
     log::{EventLog, LogError, TopicSpec, record::ServiceIdentity},
     runtime::Runtime,
     service::Service,
     store::{EventStore, Registration, StartAt, StoreError},
+    telemetry::{Parentage, Tracer, Traces},
 };
 
 /// How a service is set up.
@@ -62,6 +66,10 @@ pub struct Config {
     pub limits: Limits,
     /// How failed messages are tried again.
     pub retry: RetryPolicy,
+    /// Where spans go.
+    pub traces: Traces,
+    /// What an event's creation context is to the span that processes it.
+    pub parentage: Parentage,
 }
 
 impl Config {
@@ -77,6 +85,8 @@ impl Config {
             instance: None,
             limits: Limits::default(),
             retry: RetryPolicy::default(),
+            traces: Traces::off(),
+            parentage: Parentage::default(),
         }
     }
 
@@ -109,7 +119,7 @@ pub struct Engine<S: Service> {
     log: Arc<dyn EventLog>,
     config: Config,
     runtime: Runtime,
-    performers: Vec<Arc<dyn AnyPerformer>>,
+    performers: Performers,
 }
 
 impl<S: Service> fmt::Debug for Engine<S> {
@@ -127,7 +137,8 @@ impl<S: Service> Engine<S> {
         log: Arc<dyn EventLog>,
         config: Config,
     ) -> Self {
-        Self { service, store, log, config, runtime: Runtime::tokio(), performers: vec![] }
+        let performers = service.performers();
+        Self { service, store, log, config, runtime: Runtime::tokio(), performers }
     }
 
     /// With other time, tasks and randomness.
@@ -137,11 +148,10 @@ impl<S: Service> Engine<S> {
         self
     }
 
-    /// Carries out the effects of one type with `performer` (P14). Each type that the service's handlers
-    /// may request needs one.
+    /// Carries out the effects of one type with `performer` (P14), instead of the service's own.
     #[must_use]
     pub fn performer<E: Effect>(mut self, performer: impl Performer<E>) -> Self {
-        self.performers.push(erase(performer));
+        self.performers = self.performers.with::<E>(performer);
         self
     }
 
@@ -152,7 +162,7 @@ impl<S: Service> Engine<S> {
     pub async fn start(self) -> Result<Running<S>, StartError> {
         check(&self.config)?;
         let sources = sources::<S>(&self.config)?;
-        let deadlines = timed::<S>(&self.performers)?;
+        let deadlines = timed::<S>(self.performers.all())?;
         let lanes = self.config.lanes;
         let registration =
             Registration { service: S::NAME.to_owned(), lanes, shards: self.config.shards };
@@ -162,7 +172,7 @@ impl<S: Service> Engine<S> {
         self.log.ensure_topic(&TopicSpec { name: topic.clone(), lanes, record_bytes_max }).await?;
         let shards = self.fence_old_shards(registered.shards, &topic).await?;
 
-        let status = Arc::new(Status::new(shards));
+        let status = Arc::new(Status::new(shards, self.tracer(&topic)));
         let (jobs_in, jobs) = mpsc::channel(self.config.limits.commands_queued_max.max(1));
         let (stop, shutdown) = watch::channel(false);
         let (flush_now, flush) = watch::channel(false);
@@ -185,7 +195,7 @@ impl<S: Service> Engine<S> {
             limits: self.config.limits.clone(),
             status: status.clone(),
             deadlines,
-            performers: self.performers.clone(),
+            performers: self.performers.all().to_vec(),
             works,
             due,
             shutdown: shutdown.clone(),
@@ -236,6 +246,20 @@ impl<S: Service> Engine<S> {
         Ok(())
     }
 
+    fn tracer(&self, topic: &Arc<str>) -> Tracer {
+        Tracer {
+            traces: self.config.traces.clone(),
+            parentage: self.config.parentage,
+            service: S::NAME,
+            group: self.group().into(),
+            topic: topic.clone(),
+        }
+    }
+
+    fn group(&self) -> String {
+        format!("{}.{}", self.config.namespace, S::NAME)
+    }
+
     fn transactional_id(&self, shard: u32) -> String {
         format!("{}.{}.relay.{shard}", self.config.namespace, S::NAME)
     }
@@ -282,6 +306,7 @@ impl<S: Service> Engine<S> {
         shutdown: watch::Receiver<bool>,
         sources: Vec<String>,
     ) -> Intake<S> {
+        let group = self.group();
         let dispatch = Arc::new(Dispatch::<S>::new());
         let consumes = dispatch.consumed().map(str::to_owned).collect();
         let decider = Decider::new(Parts {
@@ -299,7 +324,7 @@ impl<S: Service> Engine<S> {
             store: self.store,
             log: self.log,
             runtime: self.runtime,
-            group: format!("{}.{}", self.config.namespace, S::NAME),
+            group,
             topics: sources.iter().map(|source| self.config.topic_of(source).into()).collect(),
             limits: self.config.limits,
             status,
@@ -412,7 +437,7 @@ fn timed<S: Service>(
                 if !performers.iter().any(|p| p.name() == event.event_type) =>
             {
                 wrong.push(format!(
-                    "{} may request {}, which nobody performs: add `Engine::performer`",
+                    "{} may request {}, which nobody performs: add it to `Service::performers`",
                     S::NAME,
                     event.event_type
                 ));

@@ -1,6 +1,6 @@
 //! What a service's HTTP interface needs besides its own routes.
 //!
-//! * [`interface`] completes a service's routes: `/livez`, `/readyz`, the [`operator`]'s, a limit for
+//! * [`interface`] completes a service's routes: `/livez`, `/readyz`, `/metrics`, the [`operator`]'s, a limit for
 //!   bodies, a span for each request, and a problem document for every path and method that does not exist.
 //! * [`Json`] and [`Path`] read what a request brings, and say clearly what is wrong with it.
 //! * [`Problem`] is the one shape of every error: RFC 9457, `application/problem+json`.
@@ -18,7 +18,7 @@ mod extract;
 mod health;
 mod operator;
 mod problem;
-mod trace;
+pub(crate) mod trace;
 
 use axum::{Router, extract::DefaultBodyLimit, routing::get};
 pub use extract::{Json, Path};
@@ -35,22 +35,45 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Completes the routes of a service.
 pub fn interface<S: Service>(routes: Router, client: Client<S>) -> Router {
-    complete(routes.merge(operator(client.clone())), S::NAME, move || client.health())
+    let routes = routes.merge(operator(client.clone()));
+    let tracing = trace::Tracing::of(&client);
+    let probes = Probes {
+        health: {
+            let client = client.clone();
+            move || client.health()
+        },
+        metrics: move || client.metrics(),
+    };
+    complete(routes, S::NAME, probes, Some(tracing))
 }
 
-pub(crate) fn complete(
+/// What the probes show.
+#[derive(Clone)]
+pub(crate) struct Probes<H, M> {
+    pub(crate) health: H,
+    pub(crate) metrics: M,
+}
+
+pub(crate) fn complete<H, M>(
     routes: Router,
     service: &'static str,
-    health: impl Fn() -> Health + Clone + Send + Sync + 'static,
-) -> Router {
+    probes: Probes<H, M>,
+    tracing: Option<trace::Tracing>,
+) -> Router
+where
+    H: Fn() -> Health + Clone + Send + Sync + 'static,
+    M: Fn() -> String + Clone + Send + Sync + 'static,
+{
+    let Probes { health, metrics } = probes;
     routes
         .route("/livez", get(health::livez))
         .route("/readyz", get(move || async move { health::readyz(health()) }))
+        .route("/metrics", get(move || async move { health::metrics(metrics()) }))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(axum::middleware::from_fn(move |request, next| {
-            trace::traced(service, request, next)
+            trace::traced(service, tracing.clone(), request, next)
         }))
 }
 

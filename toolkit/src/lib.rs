@@ -41,6 +41,7 @@ pub mod process;
 pub mod runtime;
 pub mod service;
 pub mod store;
+pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod turn;

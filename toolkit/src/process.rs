@@ -26,6 +26,7 @@ mod boot;
 mod front;
 mod help;
 mod lifecycle;
+mod own;
 mod settings;
 mod signals;
 mod sources;
@@ -36,7 +37,12 @@ use std::{ffi::OsString, fmt::Write as _, process::ExitCode};
 
 use axum::Router;
 
-pub use self::settings::{Settings, SettingsError};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::settings::settings_of;
+pub use self::{
+    own::{Own, OwnVariable},
+    settings::{Settings, SettingsError},
+};
 use crate::{engine::Client, service::Service};
 
 /// The configuration or the command line is wrong.
@@ -54,13 +60,29 @@ enum Asked {
 ///
 /// `router` is given the client of the running engine, and makes the service's HTTP interface, as a rule
 /// with [`http::interface`](crate::http::interface).
-pub fn main<S: Service + Clone>(
-    service: S,
-    router: impl FnOnce(Client<S>) -> Router + Send + 'static,
-) -> ExitCode {
+pub fn main<S, R>(service: S, router: R) -> ExitCode
+where
+    S: Service + Clone,
+    R: FnOnce(Client<S>) -> Router + Send + 'static,
+{
+    main_configured(&[], |_| Some((service, router)))
+}
+
+/// As [`main`], for a service with variables of its own: `--help` lists them, and what is wrong with them is
+/// told with all else.
+///
+/// `configure` reads them, and gives the service and the maker of its router; or `None` when it could not.
+pub fn main_configured<S, R>(
+    variables: &'static [OwnVariable],
+    configure: impl FnOnce(&mut Own) -> Option<(S, R)>,
+) -> ExitCode
+where
+    S: Service + Clone,
+    R: FnOnce(Client<S>) -> Router + Send + 'static,
+{
     let asked = match asked(std::env::args_os().skip(1)) {
         Ok(Asked::Help) => {
-            show(&help::text(S::NAME));
+            show(&help::text(S::NAME, variables));
             return ExitCode::SUCCESS;
         }
         Ok(asked) => asked,
@@ -69,15 +91,22 @@ pub fn main<S: Service + Clone>(
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let settings = match settings::from_environment() {
-        Ok(settings) => settings,
+    let mut own = Own::from_environment();
+    let configured = configure(&mut own);
+    let (settings, own) = match own.beside(settings::from_environment()) {
+        Ok(both) => both,
         Err(error) => {
             complain(&format!("{}: {error}\n", S::NAME));
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    let Some((service, router)) = configured else {
+        complain(&format!("{}: it is not configured, and does not say why\n", S::NAME));
+        return ExitCode::from(EXIT_USAGE);
+    };
     if asked == Asked::CheckConfig {
         show(&settings.report());
+        show(&own);
         return ExitCode::SUCCESS;
     }
     lifecycle::run(service, router, settings)

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     aggregate::{Aggregate, Command},
+    effect::Performers,
     event::{DomainEvent, EventDescription},
     handler::{EventHandler, Reaction, Role, Undo},
     list::{CommandList, EventList, HandlerList, StepList, StepName},
@@ -54,6 +55,12 @@ pub trait Service: Sized + Send + Sync + 'static {
     type Handles: HandlerList<Self>;
     /// The steps that it takes in a saga, as a tuple of [`Compensatable`], [`Pivot`], [`Retriable`].
     type Steps: StepList<Self>;
+
+    /// Who carries out its effects (P14). Every effect that its handlers may request needs one, here or by
+    /// [`Engine::performer`](crate::engine::Engine::performer).
+    fn performers(&self) -> Performers {
+        Performers::new()
+    }
 }
 
 /// A step that can be undone until the pivot: needs [`Undo<E>`].

@@ -54,7 +54,8 @@ pub struct RecordedEvent {
     pub causation: String,
     /// When it was decided.
     pub time: Timestamp,
-    /// The `traceparent` to continue from here.
+    /// The context of the span that decided it, to continue from: the `traceparent`, and on further lines
+    /// `tracestate` and `baggage`, where the caller sent them.
     pub trace: Option<Arc<str>>,
     /// Set for public events.
     pub published: Option<Published>,

@@ -4,8 +4,11 @@ pub mod faulty_log;
 pub mod faulty_store;
 mod given;
 pub mod log_conformance;
+pub mod relay_plan;
+#[cfg(feature = "process")]
+pub mod settings;
 mod stage;
 pub mod store_conformance;
 
 pub use given::{Decided, Events, Given, given};
-pub use stage::{Said, Stage};
+pub use stage::{Pending, Said, Stage};

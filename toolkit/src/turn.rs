@@ -129,13 +129,18 @@ impl<'t, Emits> Turn<'t, Emits> {
         barrier::forestall(&mut state, &participation, E::TYPE)
     }
 
-    /// The event `E` that this service recorded earlier for this saga and key, if it did.
+    /// The event `E` that this service recorded for this saga and key, in this turn or earlier, if it did.
+    /// The deadline or the outcome that this turn is about is among them.
     ///
     /// # Errors
     /// Retryable when the stream cannot be loaded, terminal when the stored payload does not fit `E`.
     pub async fn recorded<E: DomainEvent>(&mut self) -> Result<Option<E>, HandlerError> {
         let participation = self.participation().await?;
-        let payload = participation.payload(self.saga(), E::TYPE);
+        let drafted = barrier::drafted(&self.cell.lock(), E::TYPE);
+        let payload = match &drafted {
+            Some(payload) => Some(&payload[..]),
+            None => participation.payload(self.saga(), E::TYPE),
+        };
         payload
             .map(|bytes| serde_json::from_slice(bytes))
             .transpose()

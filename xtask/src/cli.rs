@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::interrupt::{self, Interrupted};
-use crate::{check, tests, tidy, up, workspace};
+use crate::{bench, check, programs, tests, tidy, up, workspace};
 
 /// Exit code of a command that a signal ended, as shells report it for SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -30,11 +30,20 @@ enum Command {
     /// Run every test; start PostgreSQL and Kafka for those that need them
     #[command(after_help = SERVERS_HELP)]
     Test(TestArgs),
-    /// Start PostgreSQL, Kafka and the four services, print their addresses, and stay until Ctrl-C
+    /// Start PostgreSQL, Kafka, the four services and the payment gateway, print their addresses, and stay until Ctrl-C
     #[command(after_help = SERVERS_HELP)]
     Up(UpArgs),
     /// End what `cargo xtask up` started, and wait until it is gone
     Down(DownArgs),
+    /// Measure on PostgreSQL and Kafka, each figure beside hand-written code; optimised build
+    #[command(after_help = BENCH_HELP)]
+    Bench(BenchArgs),
+    /// Explore the relay's protocol (P5 to P9) exhaustively, and its broken variants
+    #[command(after_help = MODEL_HELP)]
+    Model(OwnArgs),
+    /// Feed every decoder of outside bytes with new random and mutated inputs
+    #[command(after_help = FUZZ_HELP)]
+    Fuzz(FuzzArgs),
     /// Check format, lints, documentation, dependencies and the repository's own rules
     Check,
     /// Check the repository's own rules only: sizes, leftovers, links, named rules
@@ -53,6 +62,39 @@ Where the servers come from, first match wins:
 Own servers listen on free loopback ports, keep their data in a temporary folder and are
 gone when the command ends, however it ends. Their output is in target/xtask/logs/.";
 
+const MODEL_HELP: &str = "\
+Options (`cargo xtask model -- --help` says more):
+  --large         more than ten million states
+  --states N      stop each exploration after about N states
+  --variant NAME  one broken variant and its counterexample (`all` for every one)
+  --json          a last line of JSON
+
+docs/model.md says what is modelled and how to read a counterexample.";
+
+const FUZZ_HELP: &str = "\
+What is found is saved in the corpus, where plain `cargo test` finds it from then on.
+docs/fuzzing.md says more.";
+
+/// Arguments that the program itself understands.
+#[derive(Debug, Args)]
+pub(crate) struct OwnArgs {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FuzzArgs {
+    /// How long each target is run
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) seconds: u64,
+    /// The seed of the first input; else one from the clock
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Which targets (all of them when none is named; `help` lists them)
+    #[arg(value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {
     /// Leave out the suites that need PostgreSQL or Kafka (the summary names them)
@@ -69,10 +111,45 @@ pub(crate) struct TestArgs {
     pub(crate) servers: Source,
 }
 
+const BENCH_HELP: &str = "\
+Examples:
+  cargo xtask bench                all cases; half an hour, on a machine that does nothing else
+  cargo xtask bench r1 r2          append and relay against hand-written loops
+  cargo xtask bench whole          sagas a second of the whole
+  cargo xtask bench --quick        a minute or two; it shows that all runs, not how fast
+  cargo xtask bench --json | tail -n 1 | jq .figures
+
+Each ratio is measured in turns with hand-written code that gives the same guarantee, and shown
+with its minimum, median and maximum. `by CPU` is the same ratio by CPU time: where other programs
+share the machine, trust it more than the clock. bench/README.md says what each figure means and
+what was reached. A figure below its target is no failure; a case that cannot be measured is.
+
+Servers come as in `cargo xtask test --help`; those in containers, or given by their addresses,
+show no CPU time.";
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// A smoke run: small sizes, short rounds; its figures say little
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Print one JSON object with every figure as the last line of standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// List the cases and end
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Only these cases; a name stands for all that begin with it
+    #[arg(value_name = "NAMES")]
+    pub(crate) names: Vec<String>,
+    /// Where own servers come from
+    #[arg(long, value_enum, default_value_t = Source::Auto)]
+    pub(crate) servers: Source,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
     /// Start the servers without the four services
-    #[arg(long, conflicts_with_all = ["instances", "release", "restart"])]
+    #[arg(long, conflicts_with_all = ["instances", "release"])]
     pub(crate) only_servers: bool,
     /// How many processes of each service
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=20))]
@@ -80,7 +157,7 @@ pub(crate) struct UpArgs {
     /// Build the services optimised: slower to build, several times faster to run
     #[arg(long)]
     pub(crate) release: bool,
-    /// Start a service again when it dies, instead of only saying so
+    /// Start again what dies: a server on its data at its address, a service at its address
     #[arg(long)]
     pub(crate) restart: bool,
     /// Keep data and output in DIR instead of a temporary folder (own local servers, then)
@@ -148,6 +225,9 @@ fn run(command: Command) -> Result<bool> {
         Command::Test(args) => tests::run(&workspace, &args),
         Command::Up(args) => up::up(&workspace, &args),
         Command::Down(args) => up::down(&workspace, &args),
+        Command::Bench(args) => bench::run(&workspace, &args),
+        Command::Model(args) => programs::model(&workspace, &args),
+        Command::Fuzz(args) => programs::fuzz(&workspace, &args),
         Command::Check => check::run(&workspace),
         Command::Tidy => tidy::run(&workspace),
     }

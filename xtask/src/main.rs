@@ -6,10 +6,12 @@
     reason = "a command line tool talks to its terminal"
 )]
 
+mod bench;
 mod check;
 mod cli;
 mod interrupt;
 mod process;
+mod programs;
 mod servers;
 mod services;
 mod tempdir;

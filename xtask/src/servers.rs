@@ -9,11 +9,12 @@ mod postgres;
 mod probe;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::cli::Source;
+use crate::interrupt;
 use crate::process::Process;
 use crate::tempdir::TempDir;
 use crate::workspace::Workspace;
@@ -23,6 +24,10 @@ pub(crate) use ports::free as free_ports;
 
 /// From the start of a server to its first answer.
 const START_LIMIT: Duration = Duration::from_secs(90);
+/// From the death of a server that is to come back to its first answer.
+const RETURN_LIMIT: Duration = Duration::from_secs(90);
+/// One that does not stay up is not started more often than this.
+const RETURN_PAUSE: Duration = Duration::from_millis(500);
 /// A given server must answer within this time.
 const GIVEN_LIMIT: Duration = Duration::from_secs(10);
 /// A free port may be taken by someone else before the server binds it.
@@ -88,6 +93,48 @@ impl Server {
     pub(crate) fn check_alive(&mut self) -> Result<()> {
         self.process.as_mut().map_or(Ok(()), Process::check_alive)
     }
+
+    /// Starts it again if it was ours and has ended: on its data and at its address. True when it was. A
+    /// container takes its data with it, so its end stays an error.
+    fn start_again(&mut self) -> Result<bool> {
+        let Some(process) = &mut self.process else { return Ok(false) };
+        if process.try_wait()?.is_none() {
+            return Ok(false);
+        }
+        if self.container.is_some() {
+            process.check_alive()?;
+        }
+        eprintln!("xtask: {} has died{}", self.kind.name(), process.tail());
+        *process = process.launch().clone().spawn()?;
+        Ok(true)
+    }
+
+    /// Waits until it answers; one that does not stay up is started again and again.
+    fn wait_until_back(&mut self) -> Result<()> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let mut started = Instant::now();
+        let keep_up = || {
+            // PostgreSQL refuses to start while a child of its predecessor lives.
+            if started.elapsed() >= RETURN_PAUSE && process.try_wait()?.is_some() {
+                started = Instant::now();
+                *process = process.launch().clone().spawn()?;
+            }
+            Ok(())
+        };
+        let probe = || probe_at(self.kind, &self.address, Duration::ZERO);
+        interrupt::wait_for(RETURN_LIMIT, keep_up, probe)
+            .with_context(|| format!("{} does not come back", self.kind.name()))?;
+        eprintln!("xtask: {} is back", self.kind.name());
+        Ok(())
+    }
+
+    /// `KEY=value` lines: its address, and its process where that is ours.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let key = self.kind.variable();
+        let mut lines = vec![format!("{key}={}", self.address)];
+        lines.extend(self.process_id().map(|id| format!("{key}_PID={id}")));
+        lines
+    }
 }
 
 /// Which servers are wanted, beside the kinds.
@@ -150,6 +197,22 @@ impl Servers {
         self.running.iter_mut().try_for_each(Server::check_alive)
     }
 
+    /// Brings back those that have died, all at the same time; the lines of those that were.
+    pub(crate) fn bring_back(&mut self) -> Result<Vec<String>> {
+        let mut started = vec![];
+        for server in &mut self.running {
+            if server.start_again()? {
+                started.push(server);
+            }
+        }
+        let mut lines = vec![];
+        for server in started {
+            server.wait_until_back()?;
+            lines.extend(server.lines());
+        }
+        Ok(lines)
+    }
+
     /// The address of the server of a kind.
     pub(crate) fn address(&self, kind: Kind) -> Result<&str> {
         let server = self.running.iter().find(|server| server.kind == kind);
@@ -165,7 +228,7 @@ impl Servers {
         if wanted.source != Source::Local && wanted.data.is_none() {
             match docker::start(kind, &place) {
                 Ok(server) => return Ok(server),
-                Err(error) if wanted.source == Source::Docker || crate::interrupt::asked() => {
+                Err(error) if wanted.source == Source::Docker || interrupt::asked() => {
                     return Err(error);
                 }
                 Err(error) => {
@@ -242,16 +305,20 @@ fn port_was_taken(error: &anyhow::Error) -> bool {
 
 /// A server that the environment names: it must answer.
 fn given(kind: Kind, address: String) -> Result<Server> {
-    let probed = match kind {
-        Kind::Postgres => probe::postgres_at(&address, GIVEN_LIMIT),
-        Kind::Kafka => probe::kafka_at(&address, GIVEN_LIMIT),
-    };
-    let version = match probed {
+    let version = match probe_at(kind, &address, GIVEN_LIMIT) {
         Ok(version) => version,
         Err(error) => bail!("{} does not answer: {error:#}", kind.variable()),
     };
     let origin = format!("{version}, given by {}", kind.variable());
     Ok(Server { kind, address, origin, process: None, container: None })
+}
+
+/// The version of a server that answers within the limit.
+fn probe_at(kind: Kind, address: &str, limit: Duration) -> Result<String> {
+    match kind {
+        Kind::Postgres => probe::postgres_at(address, limit),
+        Kind::Kafka => probe::kafka_at(address, limit),
+    }
 }
 
 /// An address without its password.

@@ -1,4 +1,4 @@
-//! The four services as processes, on the servers of `cargo xtask up`.
+//! The four services and the payment gateway as processes, on the servers of `cargo xtask up`.
 
 mod health;
 
@@ -19,6 +19,8 @@ use crate::workspace::Workspace;
 
 /// Packages, programs and names in one.
 const SERVICES: [&str; 4] = ["order", "payment", "inventory", "shipping"];
+/// The world outside, as far as payment sees it.
+const GATEWAY: &str = "gateway";
 /// A service drains within 30 s by default.
 const STOP_LIMIT: Duration = Duration::from_secs(35);
 /// From the start of a process to its first yes on `/readyz`.
@@ -41,6 +43,8 @@ struct Instance {
 #[derive(Debug)]
 pub(crate) struct Services {
     instances: Vec<Instance>,
+    /// Behind the services, so dropped after them: they drain while it answers.
+    gateway: Instance,
     databases: BTreeMap<&'static str, Database>,
     restart: bool,
 }
@@ -52,12 +56,12 @@ struct Database {
     role: String,
 }
 
-/// Builds the four programs, before any server is started: a compiler's error comes early.
+/// Builds the programs, before any server is started: a compiler's error comes early.
 pub(crate) fn build(workspace: &Workspace, args: &UpArgs) -> Result<()> {
     let features = SERVICES.map(|service| format!("{service}/process")).join(",");
     let mut launch = workspace.cargo("cargo", &["build", "--features", &features]);
-    for service in SERVICES {
-        launch = launch.args(["--package", service, "--bin", service]);
+    for program in SERVICES.into_iter().chain([GATEWAY]) {
+        launch = launch.args(["--package", program, "--bin", program]);
     }
     if args.release {
         launch = launch.arg("--release");
@@ -78,13 +82,15 @@ impl Services {
         };
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let postgres = servers.address(Kind::Postgres)?;
+        let profile = if args.release { "release" } else { "debug" };
+        let gateway =
+            start_gateway(&workspace.program(profile, GATEWAY), &logs, args.data.is_some())?;
         let mut services =
-            Self { instances: vec![], databases: BTreeMap::new(), restart: args.restart };
+            Self { instances: vec![], gateway, databases: BTreeMap::new(), restart: args.restart };
         for service in SERVICES {
             let (owner, role) = servers::make_database(postgres, &format!("quadrille_{service}"))?;
             services.databases.insert(service, Database { owner, role });
         }
-        let profile = if args.release { "release" } else { "debug" };
         let brokers = servers.address(Kind::Kafka)?;
         for service in SERVICES {
             let program = workspace.program(profile, service);
@@ -116,6 +122,7 @@ impl Services {
             .env("QUADRILLE_DATABASE_OWNER_URL", &database.owner)
             .env("QUADRILLE_HTTP_ADDRESS", address.to_string())
             .env("QUADRILLE_INSTANCE", &name)
+            .env("PAYMENT_GATEWAY_URL", format!("http://{}", self.gateway.address))
             .output(Output::Log(log.clone()))
             .stop(Signal::SIGTERM, STOP_LIMIT);
         let process = launch.spawn()?;
@@ -124,7 +131,7 @@ impl Services {
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
-        for instance in &mut self.instances {
+        for instance in self.all() {
             let process = &mut instance.process;
             interrupt::wait_for(
                 READY_LIMIT,
@@ -136,6 +143,10 @@ impl Services {
         Ok(())
     }
 
+    fn all(&mut self) -> impl Iterator<Item = &mut Instance> {
+        self.instances.iter_mut().chain([&mut self.gateway])
+    }
+
     /// `KEY=value` lines: one group for each process, and for each service's database. The first
     /// process of a service has no number, so that one script fits one instance and many.
     pub(crate) fn lines(&self) -> Vec<String> {
@@ -143,7 +154,7 @@ impl Services {
         for (service, database) in &self.databases {
             lines.push(format!("{}_DATABASE_URL={}", service.to_uppercase(), database.owner));
         }
-        for instance in &self.instances {
+        for instance in self.instances.iter().chain([&self.gateway]) {
             let key = key(instance.service, instance.number);
             lines.push(format!("{key}_URL=http://{}", instance.address));
             lines.push(format!("{key}_PID={}", instance.process.id()));
@@ -154,14 +165,15 @@ impl Services {
 
     /// Says which processes have died since the last time, and starts them again if that is wanted.
     pub(crate) fn watch(&mut self) -> Result<()> {
-        for instance in &mut self.instances {
+        let restart = self.restart;
+        for instance in self.all() {
             if instance.told {
                 continue;
             }
             let Some(status) = instance.process.try_wait()? else { continue };
             let name = format!("{}-{}", instance.service, instance.number);
             eprintln!("xtask: {name} has died ({status}){}", instance.process.tail());
-            if self.restart {
+            if restart {
                 instance.process = instance.process.launch().clone().spawn()?;
                 let key = key(instance.service, instance.number);
                 println!("{key}_PID={}", instance.process.id());
@@ -181,6 +193,24 @@ impl Drop for Services {
             instance.process.ask_to_stop();
         }
     }
+}
+
+/// Where data is kept, it goes on from its journal; elsewhere it begins anew.
+fn start_gateway(program: &Path, logs: &Path, keep: bool) -> Result<Instance> {
+    let name = format!("{GATEWAY}-1");
+    let (log, journal) = (logs.join(format!("{name}.log")), logs.join(format!("{name}.journal")));
+    if !keep && journal.exists() {
+        fs::remove_file(&journal)
+            .with_context(|| format!("cannot remove {}", journal.display()))?;
+    }
+    let [port] = servers::free_ports()?;
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let process = Launch::new(&name, program)
+        .env("GATEWAY_ADDRESS", address.to_string())
+        .env("GATEWAY_JOURNAL", &journal)
+        .output(Output::Log(log.clone()))
+        .spawn()?;
+    Ok(Instance { service: GATEWAY, number: 1, address, log, process, told: false })
 }
 
 fn key(service: &str, number: u16) -> String {

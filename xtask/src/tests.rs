@@ -12,7 +12,7 @@ use crate::process::{Launch, Output};
 use crate::servers::{self, Kind, Servers, Wanted};
 use crate::workspace::Workspace;
 use counts::Counts;
-use suites::Suite;
+use suites::{Needs, Suite};
 
 /// What became of a suite.
 #[derive(Debug)]
@@ -92,6 +92,10 @@ fn run_suite(
         workspace.cargo("cargo test", &["test"]).args(workspace.everything()).arg("--no-fail-fast");
     launch = launch.args(suite.arguments(workspace.test_targets()).unwrap_or_default());
     launch = launch.args(&args.filter);
+    if suite.servers == Needs::OwnServers {
+        // Built with the tests; the one that runs may have been replaced by it.
+        launch = launch.env("QUADRILLE_XTASK", workspace.program("debug", "xtask"));
+    }
     launch = servers.into_iter().flat_map(Servers::iter).fold(launch, |launch, server| {
         eprintln!("xtask: on {}", server.origin);
         launch

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::cli::{DownArgs, UpArgs};
 use crate::interrupt;
-use crate::servers::{self, Kind, Servers, Wanted};
+use crate::servers::{self, Kind, Server, Servers, Wanted};
 use crate::services::{self, Services};
 use crate::workspace::Workspace;
 
@@ -27,29 +27,35 @@ pub(crate) fn up(workspace: &Workspace, args: &UpArgs) -> Result<bool> {
     }
     let wanted = Wanted { name: &args.name, source: args.servers, data: args.data.as_deref() };
     let mut servers = Servers::start(workspace, &Kind::ALL, &wanted)?;
-    for server in servers.iter() {
-        println!("{}={}", server.kind.variable(), server.address);
-        if let Some(id) = server.process_id() {
-            println!("{}_PID={id}", server.kind.variable());
-        }
-    }
-    std::io::stdout().flush()?;
+    print(&servers.iter().flat_map(Server::lines).collect::<Vec<_>>())?;
     // Made after the servers, so dropped before them: services drain into servers that answer.
     let mut services = None;
     if !args.only_servers {
         let started = services.insert(Services::start(workspace, &servers, args)?);
-        println!("{}", started.lines().join("\n"));
-        std::io::stdout().flush()?;
+        print(&started.lines())?;
     }
     eprintln!("xtask: up; Ctrl-C or `cargo xtask down` ends it");
     while interrupt::pause().is_ok() {
-        servers.check_alive()?;
+        if args.restart {
+            print(&servers.bring_back()?)?;
+        } else {
+            servers.check_alive()?;
+        }
         services.as_mut().map_or(Ok(()), Services::watch)?;
     }
     drop(services);
     drop(servers);
     eprintln!("xtask: down");
     Ok(true)
+}
+
+/// For programs that read on: nothing stays in a buffer.
+fn print(lines: &[String]) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    for line in lines {
+        writeln!(output, "{line}")?;
+    }
+    Ok(output.flush()?)
 }
 
 /// Ends the running `up` of this repository, if there is one.

@@ -1,10 +1,10 @@
 //! The servers that xtask starts answer, and are gone with their files however xtask ends.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -41,6 +41,7 @@ impl Drop for Scratch {
 /// `xtask up`, with the lines it printed.
 struct Up {
     child: Child,
+    output: Lines<BufReader<ChildStdout>>,
     lines: Vec<String>,
 }
 
@@ -53,13 +54,19 @@ impl Up {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let lines = output.lines().map(Result::unwrap).take(4).collect();
-        Self { child, lines }
+        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut up = Self { child, output, lines: vec![] };
+        up.read_on(4);
+        up
+    }
+
+    /// Waits for so many more lines.
+    fn read_on(&mut self, lines: usize) {
+        self.lines.extend(self.output.by_ref().map(Result::unwrap).take(lines));
     }
 
     fn value(&self, key: &str) -> &str {
-        let value = self.lines.iter().find_map(|line| line.strip_prefix(&format!("{key}=")));
+        let value = self.lines.iter().rev().find_map(|line| line.strip_prefix(&format!("{key}=")));
         value.unwrap_or_else(|| panic!("no {key} in {:?}", self.lines))
     }
 
@@ -172,6 +179,28 @@ fn a_server_that_dies_ends_the_command() {
     kill(servers[1], Signal::SIGKILL).unwrap();
     assert!(!up.wait().success());
     assert_nothing_left(servers, &temporary);
+}
+
+#[test]
+fn a_killed_server_comes_back_at_its_address_where_that_is_wanted() {
+    let scratch = Scratch::new("back");
+    let temporary = scratch.folder("tmp");
+    let data = scratch.folder("data");
+    let options = ["--restart", "--data", data.to_str().unwrap()];
+    let mut up = Up::start("back", &temporary, &options);
+    let servers = up.servers();
+    kill(servers[1], Signal::SIGKILL).unwrap();
+    // The same two lines again, with another process.
+    up.read_on(2);
+    let again = up.servers();
+    assert_eq!(again[0], servers[0]);
+    assert_ne!(again[1], servers[1]);
+    let addresses: Vec<_> =
+        up.lines.iter().filter(|line| line.starts_with("QUADRILLE_TEST_KAFKA=")).collect();
+    assert!(addresses.len() == 2 && addresses[0] == addresses[1], "{addresses:?}");
+    TcpStream::connect(up.value("QUADRILLE_TEST_KAFKA")).unwrap();
+    assert!(up.end(Signal::SIGINT).success());
+    assert_nothing_left(again, &temporary);
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub enum DeclineReason {
     },
     /// The account has captured all that it can count.
     AccountFull,
+    /// The charge was called off before it was made, at the payment gateway.
+    Voided,
 }
 
 /// What was captured for the order is back on the account.

@@ -1,6 +1,8 @@
 //! What can be asked of an order. Customers place and cancel; the rest follows from what the other
 //! services state, and has no refusal: every state has an answer.
 
+use std::time::Duration;
+
 use quadrille::prelude::*;
 use schemas::{
     AccountId, CancellationReason, Country, CustomerId, FailureReason, OrderCancellationRequested,
@@ -8,7 +10,10 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::order::{CancellationWasRefused, End, Order, Status};
+use crate::order::{CancellationWasRefused, End, Order, Status, TimeIsUp};
+
+/// How long an order has to end, unless told otherwise.
+pub const FINISH_WITHIN: Duration = Duration::from_secs(30 * 60);
 
 /// Places an order. Placing the very same order again changes nothing and is no refusal, so that a
 /// customer whose connection broke can simply ask again.
@@ -24,6 +29,8 @@ pub struct PlaceOrder {
     pub lines: OrderLines,
     /// Where it is to go.
     pub destination: Country,
+    /// How long it has to end; then its cancellation is asked for. Counts when it is placed first.
+    pub finish_within: Duration,
 }
 
 /// Why an order cannot be placed.
@@ -35,15 +42,16 @@ pub enum PlaceRefused {
 
 impl Command for PlaceOrder {
     type Aggregate = Order;
-    type Emits = (OrderCreated,);
+    type Emits = (OrderCreated, TimeIsUp);
     type Refusal = PlaceRefused;
 
     fn decide(self, known: &mut Facts<'_, Self>) -> Result<(), PlaceRefused> {
-        let Self { order, customer, account, lines, destination } = self;
+        let Self { order, customer, account, lines, destination, finish_within } = self;
         let total = lines.total();
         let created = OrderCreated { order, customer, account, lines, total, destination };
         match known.placed() {
             None => {
+                known.set_deadline(TimeIsUp { order: created.order.clone() }, finish_within);
                 known.record(created);
                 Ok(())
             }
@@ -101,6 +109,7 @@ impl Command for Conclude {
 
     fn decide(self, known: &mut Facts<'_, Self>) -> Result<(), NoRefusal> {
         if let Some(OrderCreated { order, customer, total, .. }) = known.open().cloned() {
+            known.clear_deadline::<TimeIsUp>(&order);
             known.record(OrderConcluded { order, customer, total });
         }
         Ok(())
@@ -121,6 +130,7 @@ impl Command for Fail {
 
     fn decide(self, known: &mut Facts<'_, Self>) -> Result<(), NoRefusal> {
         if let Some(OrderCreated { order, .. }) = known.open().cloned() {
+            known.clear_deadline::<TimeIsUp>(&order);
             known.record(OrderFailed { order, why: self.why });
         }
         Ok(())
@@ -139,6 +149,7 @@ impl Command for ConfirmCancellation {
     fn decide(self, known: &mut Facts<'_, Self>) -> Result<(), NoRefusal> {
         let reason = known.cancellation().map_or(CancellationReason::Customer, |c| c.reason);
         if let Some(OrderCreated { order, .. }) = known.open().cloned() {
+            known.clear_deadline::<TimeIsUp>(&order);
             known.record(OrderCancelled { order, reason });
         }
         Ok(())

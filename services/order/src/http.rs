@@ -4,6 +4,8 @@
 //! * `POST /orders/{id}/cancel`: asks for it to end.
 //! * `GET /orders/{id}`: where it stands.
 
+use std::time::Duration;
+
 use axum::{
     Router,
     extract::State,
@@ -22,13 +24,20 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CancelOrder, CancelRefused, Cancellation, End, Order, Orders, PlaceOrder, PlaceRefused, Status,
+    CancelOrder, CancelRefused, Cancellation, End, FINISH_WITHIN, Order, Orders, PlaceOrder,
+    PlaceRefused, Status,
 };
 
-/// The service's HTTP interface.
+/// The service's HTTP interface, where orders have [`FINISH_WITHIN`] to end.
 pub fn router(client: Client<Orders>) -> Router {
+    router_with(client, FINISH_WITHIN)
+}
+
+/// The service's HTTP interface, where orders have so long to end.
+pub fn router_with(client: Client<Orders>, finish_within: Duration) -> Router {
+    let placing = move |client, placement| place(client, placement, finish_within);
     let routes = Router::new()
-        .route("/orders", post(place))
+        .route("/orders", post(placing))
         .route("/orders/{id}/cancel", post(cancel))
         .route("/orders/{id}", get(order))
         .with_state(client.clone());
@@ -55,9 +64,11 @@ struct Accepted {
 async fn place(
     State(client): State<Client<Orders>>,
     Json(placement): Json<Placement>,
+    finish_within: Duration,
 ) -> Result<impl IntoResponse, Problem> {
     let Placement { order, customer, account, lines, destination } = placement;
-    let place = PlaceOrder { order: order.clone(), customer, account, lines, destination };
+    let place =
+        PlaceOrder { order: order.clone(), customer, account, lines, destination, finish_within };
     let receipt = client.execute(&order, place).await?.map_err(|PlaceRefused::IdTaken| {
         Problem::conflict("id-taken", "There is an order of that id, and it is another one")
     })?;

@@ -3,21 +3,29 @@
 //! Ends are concluded, failed, cancelled and expired; an expired order ends with `ORDER_CANCELLED` too,
 //! whose reason tells. A failure ends the order in every state that is not an end, also while a
 //! cancellation is asked for, and an end absorbs whatever comes later.
+//!
+//! An order has a time to end in. When that is over, its cancellation is asked for, as its customer would:
+//! shipping says whether that comes in time.
 
 mod command;
+#[cfg(feature = "process")]
+mod configuration;
 mod http;
 mod order;
 
 pub use command::{
-    CancelOrder, CancelRefused, Conclude, ConfirmCancellation, Fail, PlaceOrder, PlaceRefused,
-    RefuseCancellation,
+    CancelOrder, CancelRefused, Conclude, ConfirmCancellation, FINISH_WITHIN, Fail, PlaceOrder,
+    PlaceRefused, RefuseCancellation,
 };
-pub use http::router;
-pub use order::{Cancellation, CancellationWasRefused, End, Order, Status};
+#[cfg(feature = "process")]
+pub use configuration::run;
+pub use http::{router, router_with};
+pub use order::{Cancellation, CancellationWasRefused, End, Order, Status, TimeIsUp};
 use quadrille::prelude::*;
 use schemas::{
-    CancellationRefused, FailureReason, OrderCancelled, OrderConcluded, OrderDelivered,
-    OrderFailed, PaymentDeclined, ProductOutOfStock, ShipmentCancelled, ShipmentFailed,
+    CancellationReason, CancellationRefused, FailureReason, OrderCancellationRequested,
+    OrderCancelled, OrderConcluded, OrderDelivered, OrderFailed, PaymentDeclined,
+    ProductOutOfStock, ShipmentCancelled, ShipmentFailed,
 };
 
 /// The service.
@@ -34,8 +42,29 @@ impl Service for Orders {
         OrderDelivered,
         ShipmentCancelled,
         CancellationRefused,
+        TimeIsUp,
     );
     type Steps = (Retriable<OrderConcluded>,);
+}
+
+#[handler]
+impl EventHandler<TimeIsUp> for Orders {
+    type Emits = (OrderCancellationRequested,);
+
+    async fn handle(
+        &self,
+        up: &Incoming<TimeIsUp>,
+        turn: &mut Turn<'_, Self::Emits>,
+    ) -> Result<(), HandlerError> {
+        let cancel = CancelOrder { reason: CancellationReason::Expired };
+        match turn.execute(&up.order, cancel).await? {
+            // It has ended in this moment, or somebody has asked for it already.
+            Ok(()) | Err(CancelRefused::Ended(_)) => Ok(()),
+            Err(CancelRefused::UnknownOrder) => {
+                Err(HandlerError::terminal("the deadline of an order that nobody placed"))
+            }
+        }
+    }
 }
 
 #[handler]

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    quadrille::process::main(order::Orders, order::router)
+    order::run()
 }

@@ -128,6 +128,14 @@ impl Aggregate for Order {
     );
 }
 
+/// The order should have ended by now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
+#[event(type = "order.time_is_up", deadline, key = order)]
+pub struct TimeIsUp {
+    /// Which.
+    pub order: OrderId,
+}
+
 /// The wish came too late.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
 #[event(type = "order.cancellation_was_refused", private)]

@@ -1,13 +1,17 @@
-//! One order, with a cancellation by its customer and the end of its time at any moment, and every order
-//! of arrival that the log allows: wherever all is quiet, the laws hold.
+//! One order, with a cancellation by its customer and the end of its time at any moment, every order of
+//! arrival that the log allows, and a payment gateway that answers at any moment: wherever all is quiet, the
+//! laws hold.
 //!
 //! The services are the real ones with their real barrier; only the engine is missing.
 
 use std::collections::{BTreeSet, HashSet};
 
 use inventory::{Inventory, SetStock, Stock};
-use order::{CancelOrder, Order, Orders, PlaceOrder, Status};
-use payment::{Account, Payment, SetFunds};
+use order::{CancelOrder, FINISH_WITHIN, Order, Orders, PlaceOrder, Status, TimeIsUp};
+use payment::{
+    Account, AccountCharged, AccountRefunded, ChargeAccount, ChargeAnswer, Payment, RefundAccount,
+    SetFunds,
+};
 use quadrille::{
     DomainEvent, Service,
     barrier::StepState,
@@ -36,13 +40,15 @@ fn sku() -> Sku {
 /// What differs from one story to the next.
 #[derive(Clone, Copy)]
 struct Story {
+    /// Who has the account.
+    gateway: bool,
     funds: u64,
     /// The same product on two lines.
     quantities: [u32; 2],
     destination: &'static str,
 }
 
-const GOOD: Story = Story { funds: 100, quantities: [2, 3], destination: "FR" };
+const GOOD: Story = Story { gateway: false, funds: 100, quantities: [2, 3], destination: "FR" };
 
 /// The services in a fixed order: each is a source and a consumer.
 const SERVICES: usize = 4;
@@ -55,14 +61,21 @@ struct World {
     shipping: Stage<Shipping>,
     /// How far each consumer has read each source.
     read: [[usize; SERVICES]; SERVICES],
-    /// Who may still wish that the order should end.
-    wishes: Vec<CancellationReason>,
+    /// Whether the customer may still wish that the order should end.
+    customer_may_cancel: bool,
+    /// The account at the gateway: funds, charged, refunded.
+    outside: [u64; 3],
 }
 
 impl World {
     fn of(story: Story) -> Self {
         let mut order = Stage::new(Orders);
-        let mut payment = Stage::new(Payment);
+        let mut payment = Stage::new(if story.gateway {
+            // Nobody listens there; what it would say is said below.
+            Payment::through("http://127.0.0.1:1".parse().unwrap())
+        } else {
+            Payment::default()
+        });
         let mut inventory = Stage::new(Inventory);
         let account: AccountId = "a-1".parse().unwrap();
         payment.command(saga(), &account, SetFunds { funds: eur(story.funds) }).unwrap();
@@ -82,6 +95,7 @@ impl World {
             account,
             lines: lines.try_into().unwrap(),
             destination: story.destination.parse().unwrap(),
+            finish_within: FINISH_WITHIN,
         };
         order.command(saga(), &ORDER.parse().unwrap(), place).unwrap();
         Self {
@@ -90,7 +104,8 @@ impl World {
             inventory,
             shipping: Stage::new(Shipping::default()),
             read: [[0; SERVICES]; SERVICES],
-            wishes: vec![CancellationReason::Customer, CancellationReason::Expired],
+            customer_may_cancel: true,
+            outside: [story.funds, 0, 0],
         }
     }
 
@@ -130,12 +145,50 @@ impl World {
         }
     }
 
-    fn after_wish(&self, index: usize) -> Self {
+    fn after_customer_cancels(&self) -> Option<Self> {
         let mut next = self.clone();
-        let reason = next.wishes.remove(index);
+        if !std::mem::take(&mut next.customer_may_cancel) {
+            return None;
+        }
+        let wish = CancelOrder { reason: CancellationReason::Customer };
         // Refused when the order has ended: then nothing happens.
-        let _ = next.order.command(saga(), &ORDER.parse().unwrap(), CancelOrder { reason });
-        next
+        let _ = next.order.command(saga(), &ORDER.parse().unwrap(), wish);
+        Some(next)
+    }
+
+    /// The world after the order's time is up, if its deadline is still set.
+    fn after_its_time(&self) -> Option<Self> {
+        let deadline = self.order.pending().first()?;
+        assert_eq!(deadline.event_type, TimeIsUp::TYPE);
+        let mut next = self.clone();
+        next.order.time_is_up::<TimeIsUp>(ORDER).unwrap();
+        Some(next)
+    }
+
+    /// The world after the gateway has done the next thing that it was asked, and has said so.
+    fn after_the_gateway(&self) -> Option<Self> {
+        let effect = self.payment.pending().first()?;
+        let mut next = self.clone();
+        let [funds, charged, refunded] = &mut next.outside;
+        if let Some(asked) = effect.event::<ChargeAccount>() {
+            let amount = asked.amount.minor();
+            let answer = if amount > *funds {
+                let why = DeclineReason::NotEnoughFunds { missing: eur(amount - *funds) };
+                ChargeAnswer::Declined { why }
+            } else {
+                (*funds, *charged) = (*funds - amount, *charged + amount);
+                ChargeAnswer::Approved { charge: "c".to_owned() }
+            };
+            let outcome = AccountCharged { asked, answer };
+            next.payment.performed::<ChargeAccount>(ORDER, &outcome).unwrap();
+        } else {
+            let asked: RefundAccount = effect.event().expect("a charge or a refund");
+            assert_eq!(asked.charge, "c", "what was charged is refunded");
+            let amount = asked.amount.minor();
+            (*funds, *refunded) = (*funds + amount, *refunded + amount);
+            next.payment.performed::<RefundAccount>(ORDER, &AccountRefunded { asked }).unwrap();
+        }
+        Some(next)
     }
 
     /// All that distinguishes this world from others.
@@ -147,7 +200,7 @@ impl World {
             self.inventory.image(),
             self.shipping.image(),
             self.read,
-            self.wishes,
+            (self.customer_may_cancel, self.outside),
         )
     }
 
@@ -177,6 +230,7 @@ struct Explored {
     ends: BTreeSet<Status>,
     late_charges_refused: usize,
     refunds: usize,
+    charged_after_the_cancellation: usize,
 }
 
 fn explore(story: Story) -> Explored {
@@ -189,17 +243,22 @@ fn explore(story: Story) -> Explored {
         }
         explored.worlds += 1;
         let pairs = (0..SERVICES).flat_map(|c| (0..SERVICES).map(move |s| (c, s)));
-        let deliveries: Vec<World> =
-            pairs.filter_map(|(c, s)| world.after_delivery(c, s)).collect();
-        if deliveries.is_empty() {
+        let mut moves: Vec<World> = pairs.filter_map(|(c, s)| world.after_delivery(c, s)).collect();
+        moves.extend(world.after_the_gateway());
+        moves.extend(world.after_its_time());
+        // Quiet: nothing unread, no effect and no deadline pending.
+        if moves.is_empty() {
             the_laws_hold(&world, story);
             explored.quiet += 1;
             explored.ends.insert(world.status());
             explored.late_charges_refused += usize::from(world.billing() == StepState::Tombstone);
             explored.refunds += world.count::<PaymentRefunded>();
         }
-        open.extend((0..world.wishes.len()).map(|index| world.after_wish(index)));
-        open.extend(deliveries);
+        if world.billing() == (StepState::UnderWay { undo_asked: true }) {
+            explored.charged_after_the_cancellation += 1;
+        }
+        open.extend(world.after_customer_cancels());
+        open.extend(moves);
     }
     explored
 }
@@ -215,9 +274,14 @@ fn the_laws_hold(world: &World, story: Story) {
 
     let account: Account = world.payment.load(&"a-1".parse().unwrap()).unwrap();
     let balance = account.balance().unwrap();
-    let kept = balance.captured.minus(balance.refunded).unwrap();
-    assert_eq!(kept.minor(), PRICE * ordered * once as u64, "charged ⇔ concluded: {told:?}");
-    assert_eq!(balance.funds.plus(kept).unwrap(), eur(story.funds), "{told:?}");
+    let local = [balance.funds, balance.captured, balance.refunded].map(Money::minor);
+    let (has_it, other) =
+        if story.gateway { (world.outside, local) } else { (local, world.outside) };
+    assert_eq!(other, [story.funds, 0, 0], "one of them has the money: {told:?}");
+    let [funds, charged, refunded] = has_it;
+    assert_eq!(charged - refunded, PRICE * ordered * once as u64, "charged ⇔ concluded: {told:?}");
+    assert_eq!(funds + charged - refunded, story.funds, "{told:?}");
+    assert!(charged <= PRICE * ordered, "nobody is charged twice: {told:?}");
     assert_eq!(
         world.count::<BilledOrder>() - world.count::<PaymentRefunded>(),
         once,
@@ -235,37 +299,55 @@ fn the_laws_hold(world: &World, story: Story) {
     assert_eq!(world.count::<OrderDelivered>(), once, "delivered ⇔ concluded: {told:?}");
 }
 
+/// The story with the accounts in payment, and with the accounts at the gateway.
+fn both(story: Story) -> [Explored; 2] {
+    [false, true].map(|gateway| explore(Story { gateway, ..story }))
+}
+
+const STOPPED: [Status; 3] = [Status::Failed, Status::Cancelled, Status::Expired];
+
 #[test]
-fn an_order_that_could_be_delivered_concludes_or_is_stopped_in_time() {
-    let explored = explore(GOOD);
-    assert_eq!(
-        explored.ends,
-        [Status::Concluded, Status::Cancelled, Status::Expired].into(),
-        "{} quiet of {}",
-        explored.quiet,
-        explored.worlds
-    );
-    assert!(explored.refunds > 0, "a cancellation came after the charge");
-    assert!(explored.late_charges_refused > 0, "a cancellation overtook the order");
+fn p13_an_order_that_could_be_delivered_concludes_or_is_stopped_in_time() {
+    for explored in both(GOOD) {
+        assert_eq!(
+            explored.ends,
+            [Status::Concluded, Status::Cancelled, Status::Expired].into(),
+            "{} quiet of {}",
+            explored.quiet,
+            explored.worlds
+        );
+        assert!(explored.refunds > 0, "a cancellation came after the charge");
+        assert!(explored.late_charges_refused > 0, "a cancellation overtook the order");
+    }
+}
+
+#[test]
+fn p14_a_charge_that_is_answered_after_the_cancellation_is_given_back() {
+    let explored = explore(Story { gateway: true, ..GOOD });
+    assert!(explored.charged_after_the_cancellation > 0);
+    assert_eq!(explore(GOOD).charged_after_the_cancellation, 0, "there it takes no time");
 }
 
 #[test]
 fn an_order_that_nobody_can_pay_fails() {
-    let explored = explore(Story { funds: 49, ..GOOD });
-    assert_eq!(explored.ends, [Status::Failed, Status::Cancelled, Status::Expired].into());
-    assert_eq!(explored.refunds, 0);
+    for explored in both(Story { funds: 49, ..GOOD }) {
+        assert_eq!(explored.ends, STOPPED.into());
+        assert_eq!(explored.refunds, 0);
+    }
 }
 
 #[test]
 fn an_order_whose_second_line_is_short_fails_and_reserves_nothing() {
-    let explored = explore(Story { quantities: [3, 3], ..GOOD });
-    assert_eq!(explored.ends, [Status::Failed, Status::Cancelled, Status::Expired].into());
-    assert!(explored.refunds > 0);
+    for explored in both(Story { quantities: [3, 3], ..GOOD }) {
+        assert_eq!(explored.ends, STOPPED.into());
+        assert!(explored.refunds > 0);
+    }
 }
 
 #[test]
 fn an_order_that_nobody_delivers_fails_and_is_undone() {
-    let explored = explore(Story { destination: "AQ", ..GOOD });
-    assert_eq!(explored.ends, [Status::Failed, Status::Cancelled, Status::Expired].into());
-    assert!(explored.refunds > 0);
+    for explored in both(Story { destination: "AQ", ..GOOD }) {
+        assert_eq!(explored.ends, STOPPED.into());
+        assert!(explored.refunds > 0);
+    }
 }

@@ -3,6 +3,8 @@
 //! * `GET /payments/{order}`: how an order stands with its account.
 //! * `PUT /accounts/{id}/funds` `{"minor": 5000, "currency": "EUR"}`: sets what an account has.
 //! * `GET /accounts/{id}`: its sums.
+//!
+//! With a payment gateway, the accounts are there, and these two are refused with 409.
 
 use axum::{
     Router,
@@ -20,16 +22,36 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Account, Balance, FundsRefused, Payment, SetFunds};
+use crate::{Account, Balance, Charging, FundsRefused, Payment, SetFunds};
 
-/// The service's HTTP interface.
+/// The HTTP interface of a service that keeps the accounts itself.
 pub fn router(client: Client<Payment>) -> Router {
     let routes = Router::new()
-        .route("/payments/{order}", get(payment))
         .route("/accounts/{id}/funds", put(set_funds))
-        .route("/accounts/{id}", get(account))
-        .with_state(client.clone());
+        .route("/accounts/{id}", get(account));
+    complete(routes, client)
+}
+
+/// The HTTP interface that fits who has the accounts.
+pub fn router_for(payment: &Payment) -> fn(Client<Payment>) -> Router {
+    match payment.charging {
+        Charging::Local => router,
+        Charging::Gateway(_) => |client| {
+            let routes = Router::new()
+                .route("/accounts/{id}/funds", put(elsewhere))
+                .route("/accounts/{id}", get(elsewhere));
+            complete(routes, client)
+        },
+    }
+}
+
+fn complete(routes: Router<Client<Payment>>, client: Client<Payment>) -> Router {
+    let routes = routes.route("/payments/{order}", get(payment)).with_state(client.clone());
     interface(routes, client)
+}
+
+async fn elsewhere() -> Problem {
+    Problem::conflict("accounts-elsewhere", "The accounts are with the payment gateway")
 }
 
 #[derive(Serialize)]

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    quadrille::process::main(payment::Payment, payment::router)
+    payment::run()
 }

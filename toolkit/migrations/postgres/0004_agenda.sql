@@ -53,48 +53,48 @@ CREATE TYPE new_agenda AS (
 );
 
 -- Changes the agenda within an append, behind everything else of it: it takes what `append` gave, and gives
--- it back. Arrays of one kind come sorted by id, or are null. What goes with a token must have it; without
--- one it goes whoever has claimed it. An id is among those that go or among those that were tried, not among
--- both. Items that are not as they were claimed are named by the client, when this fails.
+-- it back. Arrays of one kind come sorted by id, or are null. What has ended and what was tried must have its
+-- token; an id is among those that ended, those that are cleared or those that were tried. Items that are not
+-- as they were claimed are named by the client, when this fails. Rows are found by `id = ANY`, and not by a
+-- join: a join that was planned while the table was empty reads it whole when it is full.
 CREATE FUNCTION change_agenda(
     p_firsts bigint[],
-    p_gone uuid[], p_gone_token uuid[],
+    p_ended uuid[], p_ended_token uuid[],
+    p_cleared uuid[],
     p_tried uuid[], p_tried_token uuid[], p_tried_due bigint[], p_tried_state text[],
     p_tried_attempts bigint[], p_tried_begun boolean[], p_tried_outcome bytea[],
     p_tried_reason text[],
     p_put new_agenda[]
 ) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
-    v_rows bigint;
+    v_tokens uuid[];
+    v_found  boolean := true;
 BEGIN
     -- Two appends that change the same items in different ways meet at the first of them.
-    IF num_nonnulls(p_gone, p_tried, p_put) > 1 THEN
+    IF num_nonnulls(p_ended, p_cleared, p_tried, p_put) > 1 THEN
         PERFORM FROM agenda a
-          WHERE a.id = ANY (p_gone || p_tried || ARRAY(SELECT p.id FROM unnest(p_put) p))
+          WHERE a.id = ANY (p_ended || p_cleared || p_tried || ARRAY(SELECT p.id FROM unnest(p_put) p))
           ORDER BY a.id FOR UPDATE;
     END IF;
-    IF p_gone IS NOT NULL THEN
-        WITH gone AS (
-            DELETE FROM agenda a USING unnest(p_gone, p_gone_token) u(id, token)
-             WHERE a.id = u.id AND (u.token IS NULL OR a.token = u.token)
-            RETURNING u.token)
-        SELECT count(token) INTO v_rows FROM gone;
-        IF v_rows <> (SELECT count(token) FROM unnest(p_gone_token) u(token)) THEN
-            RAISE EXCEPTION 'an item of the agenda has changed' USING ERRCODE = 'QD006';
-        END IF;
+    IF p_ended IS NOT NULL THEN
+        WITH gone AS (DELETE FROM agenda a WHERE a.id = ANY (p_ended) RETURNING a.id, a.token)
+        SELECT array_agg(g.token ORDER BY g.id) INTO v_tokens FROM gone g;
+        v_found := v_tokens IS NOT DISTINCT FROM p_ended_token;
     END IF;
-    IF p_tried IS NOT NULL THEN
+    FOR v_n IN 1 .. coalesce(cardinality(p_tried), 0) LOOP
+        EXIT WHEN NOT v_found;
         UPDATE agenda a
-           SET due = u.due, state = u.state, attempts = u.attempts, begun = u.begun,
-               outcome = u.outcome, reason = u.reason, leased_until = NULL
-          FROM unnest(p_tried, p_tried_token, p_tried_due, p_tried_state, p_tried_attempts,
-                      p_tried_begun, p_tried_outcome, p_tried_reason)
-               u(id, token, due, state, attempts, begun, outcome, reason)
-         WHERE a.id = u.id AND a.token = u.token;
-        GET DIAGNOSTICS v_rows = ROW_COUNT;
-        IF v_rows <> cardinality(p_tried) THEN
-            RAISE EXCEPTION 'an item of the agenda has changed' USING ERRCODE = 'QD006';
-        END IF;
+           SET due = p_tried_due[v_n], state = p_tried_state[v_n], attempts = p_tried_attempts[v_n],
+               begun = p_tried_begun[v_n], outcome = p_tried_outcome[v_n],
+               reason = p_tried_reason[v_n], leased_until = NULL
+         WHERE a.id = p_tried[v_n] AND a.token = p_tried_token[v_n];
+        v_found := FOUND;
+    END LOOP;
+    IF NOT v_found THEN
+        RAISE EXCEPTION 'an item of the agenda has changed' USING ERRCODE = 'QD006';
+    END IF;
+    IF p_cleared IS NOT NULL THEN
+        DELETE FROM agenda a WHERE a.id = ANY (p_cleared);
     END IF;
     IF p_put IS NOT NULL THEN
         INSERT INTO agenda AS a (set_at, due, attempts, id, token, saga, begun, kind, state, name, key,
@@ -113,7 +113,8 @@ END $$;
 
 -- Claims what is due, the earliest first: gives the items a token and a lease by this server's clock, and
 -- marks effects as begun. `begun` comes back as it was before. Claims of a kind follow one another, so that
--- two do not choose the same items; an item that an append is about to change is passed over.
+-- two do not choose the same items; an item that an append is changing is passed over. Each statement has
+-- one index that it can go along, however full the table was when it was planned.
 CREATE FUNCTION claim_agenda(
     p_kind text, p_names text[], p_now bigint, p_token uuid, p_lease bigint, p_limit bigint
 ) RETURNS TABLE (
@@ -124,30 +125,36 @@ CREATE FUNCTION claim_agenda(
 #variable_conflict use_column
 DECLARE
     v_clock timestamptz;
+    v_ids   uuid[];
+    v_begun uuid[];
 BEGIN
     PERFORM pg_advisory_xact_lock(20818, CASE p_kind WHEN 'deadline' THEN 1 ELSE 2 END);
     v_clock := clock_timestamp();
+    SELECT array_agg(e.id) INTO v_ids
+      FROM (SELECT c.id
+              FROM (SELECT DISTINCT n FROM unnest(p_names) n) names
+             CROSS JOIN LATERAL (
+                   SELECT a.id, a.due FROM agenda a
+                    WHERE a.kind = p_kind AND a.name = names.n AND a.state = 'pending'
+                      AND a.due <= p_now AND (a.leased_until IS NULL OR a.leased_until <= v_clock)
+                    ORDER BY a.due, a.id LIMIT p_limit) c
+             ORDER BY c.due, c.id LIMIT p_limit) e;
+    IF v_ids IS NULL THEN
+        RETURN;
+    END IF;
+    -- An append may have changed them since they were chosen.
+    SELECT array_agg(c.id), array_agg(c.id) FILTER (WHERE c.begun) INTO v_ids, v_begun
+      FROM (SELECT a.* FROM agenda a WHERE a.id = ANY (v_ids)
+             ORDER BY a.id FOR UPDATE SKIP LOCKED OFFSET 0) c
+     WHERE c.kind = p_kind AND c.name = ANY (p_names) AND c.state = 'pending' AND c.due <= p_now
+       AND (c.leased_until IS NULL OR c.leased_until <= v_clock);
     RETURN QUERY
-    WITH earliest AS MATERIALIZED (
-        SELECT e.id
-          FROM (SELECT DISTINCT n FROM unnest(p_names) n) names
-         CROSS JOIN LATERAL (
-               SELECT c.id, c.due FROM agenda c
-                WHERE c.kind = p_kind AND c.name = names.n AND c.state = 'pending' AND c.due <= p_now
-                  AND (c.leased_until IS NULL OR c.leased_until <= v_clock)
-                ORDER BY c.due, c.id LIMIT p_limit) e
-         ORDER BY e.due, e.id LIMIT p_limit),
-    chosen AS MATERIALIZED (
-        SELECT c.id, c.begun FROM earliest e JOIN agenda c ON c.id = e.id
-         WHERE c.kind = p_kind AND c.name = ANY (p_names) AND c.state = 'pending' AND c.due <= p_now
-           AND (c.leased_until IS NULL OR c.leased_until <= v_clock)
-           FOR UPDATE OF c SKIP LOCKED)
     UPDATE agenda a
        SET token = p_token, begun = a.begun OR a.kind = 'effect',
            leased_until = v_clock + p_lease * interval '1 microsecond'
-      FROM chosen c WHERE a.id = c.id
-    RETURNING a.set_at, a.due, a.attempts, a.id, a.token, a.saga, c.begun, a.kind, a.state, a.name,
-              a.key, a.causation, a.trace, a.reason, a.payload, a.outcome;
+     WHERE a.id = ANY (v_ids)
+    RETURNING a.set_at, a.due, a.attempts, a.id, a.token, a.saga, coalesce(a.id = ANY (v_begun), false),
+              a.kind, a.state, a.name, a.key, a.causation, a.trace, a.reason, a.payload, a.outcome;
 END $$;
 
 -- As before, and the agenda.

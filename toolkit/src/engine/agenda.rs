@@ -74,13 +74,20 @@ impl Agenda {
         let running = self.performers.iter().map(|p| p.policy().concurrency.max(1)).sum::<usize>();
         let (ended, results) = mpsc::channel(running.max(1));
         let backoff = Backoff::new(&self.limits);
-        Turning { agenda: self, lanes, ended, results, backoff }.run(gate).await;
+        let (deadlines_more, look_at) = (true, Timestamp::default());
+        let turning =
+            Turning { agenda: self, lanes, deadlines_more, look_at, ended, results, backoff };
+        turning.run(gate).await;
     }
 }
 
 struct Turning {
     agenda: Agenda,
     lanes: Vec<Lane>,
+    /// The last claim of deadlines may have left some behind.
+    deadlines_more: bool,
+    /// When to look for work of other instances, and for what has become due.
+    look_at: Timestamp,
     ended: mpsc::Sender<Ended>,
     results: mpsc::Receiver<Ended>,
     backoff: Backoff,
@@ -90,6 +97,7 @@ impl Turning {
     async fn run(mut self, mut gate: watch::Receiver<Gate>) {
         let mut shutdown = self.agenda.shutdown.clone();
         loop {
+            self.notice();
             let pause = self.round().await;
             let sleep = self.agenda.runtime.clock.sleep(pause);
             tokio::select! {
@@ -101,10 +109,8 @@ impl Turning {
                         return;
                     }
                 }
-                () = something_due(&mut self.agenda.due, &self.agenda.runtime) => {
-                    self.lanes.iter_mut().for_each(|lane| lane.more = true);
-                }
-                () = sleep => self.lanes.iter_mut().for_each(|lane| lane.more = true),
+                () = something_due(&mut self.agenda.due, &self.agenda.runtime) => self.look_now(),
+                () = sleep => self.look_now(),
             }
         }
         // P16: what has been sent to the outside is heard out; nothing new is begun.
@@ -124,9 +130,32 @@ impl Turning {
         }
     }
 
+    /// Under load there is always a result to hand over, and no other branch is ever reached: what else has
+    /// happened is looked at in each round. Else the effects of one type starve those of another.
+    fn notice(&mut self) {
+        let now = self.agenda.runtime.clock.now();
+        let due = match self.agenda.due.has_changed() {
+            Ok(true) => *self.agenda.due.borrow_and_update(),
+            Ok(false) | Err(_) => None,
+        };
+        if due.is_some_and(|at| at <= now) || self.look_at <= now {
+            self.look_now();
+        }
+    }
+
+    fn look_now(&mut self) {
+        self.deadlines_more = true;
+        self.lanes.iter_mut().for_each(|lane| lane.more = true);
+        let now = self.agenda.runtime.clock.now();
+        self.look_at = now.plus(self.agenda.limits.agenda_poll_every);
+    }
+
     /// Claims what is due, once; says how long to wait before the next time when nothing happens.
     async fn round(&mut self) -> Duration {
-        let deadlines = self.fire().await;
+        let deadlines = if self.deadlines_more { self.fire().await } else { Ok(false) };
+        if let Ok(more) = deadlines {
+            self.deadlines_more = more;
+        }
         let mut claimed = Ok(());
         for index in 0..self.lanes.len() {
             if claimed.is_ok() {

@@ -17,6 +17,7 @@ use crate::{
     runtime::Runtime,
     service::Service,
     store::{EventStore, HeldMessage, HeldState, StoreError, StreamRead},
+    telemetry,
 };
 
 /// A committed command.
@@ -148,7 +149,7 @@ impl<S: Service> Client<S> {
             return Err(ClientError::Unavailable(format!("halted: {reason}")));
         }
         let (reply, answer) = oneshot::channel();
-        let job = CommandJob::new(stream, command, cause, reply);
+        let job = CommandJob::new(stream, command, cause, telemetry::current(), reply);
         self.jobs.try_send(Box::new(job)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ClientError::Busy,
             mpsc::error::TrySendError::Closed(_) => ClientError::ShuttingDown,
@@ -214,6 +215,12 @@ impl<S: Service> Client<S> {
     #[must_use]
     pub fn stopped_lanes(&self) -> Vec<(SourceLane, String)> {
         self.status.stopped_lanes().into_iter().collect()
+    }
+
+    /// What `/metrics` shows: counters, gauges and histograms in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        telemetry::metrics::text(&self.status, &*self.runtime.clock)
     }
 
     /// What the engine has counted since it started.

@@ -23,6 +23,7 @@ use super::{
     client::ClientError,
     decider::{Decider, Job, Work},
     limits::{Backoff, Limits},
+    pace::Pace,
     signal::{checked, halted, raised},
     status::{Gate, Status},
 };
@@ -88,8 +89,9 @@ struct Running<S: Service> {
     contention: Contention,
     /// Names this run of the intake in the locks that it takes.
     lock_holder: String,
-    last_seal: Timestamp,
-    last_works: usize,
+    pace: Pace,
+    /// When the append that is under way was started.
+    sealed_at: Timestamp,
     draining: bool,
     rulings: Rulings,
     /// Nothing comes from the agenda any more.
@@ -139,8 +141,8 @@ impl<S: Service> Running<S> {
             subscribe_at: Timestamp::default(),
             contention: Contention::default(),
             lock_holder: parts.runtime.new_uuid().to_string(),
-            last_seal: Timestamp::default(),
-            last_works: 0,
+            pace: Pace::new(parts.limits.pace_under_load),
+            sealed_at: Timestamp::default(),
             draining: false,
             rulings: Rulings::default(),
             agenda_ended: false,
@@ -251,9 +253,10 @@ impl<S: Service> Running<S> {
             return;
         }
         if self.commit.is_idle() && self.may_seal() {
-            self.last_works = self.parts.decider.open_works();
+            let works = self.parts.decider.open_works();
             if let Some(append) = self.parts.decider.seal() {
-                self.last_seal = self.parts.runtime.clock.now();
+                self.sealed_at = self.parts.runtime.clock.now();
+                self.pace.started(self.sealed_at, works);
                 self.commit.start(self.parts.store.clone(), append);
             }
             // The next batch is decided on the overlay of this one.
@@ -269,12 +272,9 @@ impl<S: Service> Running<S> {
         if !self.parts.decider.can_seal() {
             return false;
         }
-        let pace = self.parts.limits.pace_under_load;
         self.draining
-            || pace.is_zero()
-            || self.last_works < PACED_FROM_WORKS
             || self.parts.decider.open_works() >= self.parts.limits.batch_works_max
-            || self.parts.runtime.clock.now() >= self.last_seal.plus(pace)
+            || self.pace.pause(self.parts.runtime.clock.now()).is_none()
     }
 
     fn wants_subscription(&self) -> bool {
@@ -285,7 +285,7 @@ impl<S: Service> Running<S> {
     fn sleep_until(&self) -> crate::runtime::BoxFuture<'static, ()> {
         let now = self.parts.runtime.clock.now();
         let paced = (self.parts.decider.can_seal() && self.commit.is_idle())
-            .then(|| self.last_seal.plus(self.parts.limits.pace_under_load));
+            .then(|| self.pace.pause(now).map_or(now, |pause| now.plus(pause)));
         let retry = self.parts.decider.lanes.next_due().filter(|_| !self.draining);
         let claim = self.assigned.values().flatten().min().copied();
         let subscribe = self.wants_subscription().then_some(self.subscribe_at);
@@ -307,9 +307,6 @@ impl<S: Service> Running<S> {
         self.subscription = None;
     }
 }
-
-/// Batches smaller than this are no load: their successors start at once.
-const PACED_FROM_WORKS: usize = 16;
 
 async fn next(
     subscription: &mut Option<Box<dyn Subscription>>,

@@ -10,6 +10,7 @@ use crate::{
     id::{EventId, LaneSeq, SourceLane},
     runtime::Timestamp,
     store::{Gap, HeldHead, HeldState, Position, PositionMove, StartAt},
+    telemetry::metrics::HeldKeys,
 };
 
 /// How far a lane has come.
@@ -254,6 +255,19 @@ impl LaneBook {
 
     pub(crate) fn held(&self, source: &SourceLane, key: &str) -> Option<&HeldKey> {
         self.lanes.get(source)?.held.get(key)
+    }
+
+    /// How many keys are held, by the state of their first message.
+    pub(crate) fn held_keys(&self) -> HeldKeys {
+        let mut keys = HeldKeys::default();
+        for held in self.lanes.values().flat_map(|lane| lane.held.values()) {
+            match held.state {
+                HeldState::Parked => keys.parked += 1,
+                HeldState::Waiting => keys.waiting += 1,
+                HeldState::Dead => keys.dead += 1,
+            }
+        }
+        keys
     }
 
     /// Stores what an append has made of a key.

@@ -39,9 +39,11 @@ pub struct Limits {
     pub backoff_first: Duration,
     /// The longest such pause.
     pub backoff_last: Duration,
-    /// Under load, starts of appends are at least this far apart, so that batches grow; an idle
-    /// engine never waits.
+    /// Under full load, starts of appends are this far apart, so that batches grow; under less load,
+    /// less; an idle engine never waits. It bounds what a message waits for the sake of others.
     pub pace_under_load: Duration,
+    /// As above, for the relay's transactions.
+    pub relay_pace_under_load: Duration,
     /// A floor is written after this many events of a lane, well before retention can empty it (P6).
     pub floor_every_events: u64,
 }
@@ -66,6 +68,7 @@ impl Default for Limits {
             backoff_first: Duration::from_millis(10),
             backoff_last: Duration::from_secs(5),
             pace_under_load: Duration::ZERO,
+            relay_pace_under_load: Duration::ZERO,
             floor_every_events: 10_000,
         }
     }

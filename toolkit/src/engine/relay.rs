@@ -9,19 +9,29 @@ mod rounds;
 
 use std::{fmt, sync::Arc};
 
+/// What the relay decides without any I/O.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod pure {
+    pub(crate) use super::{
+        plan::{Start, Tail, judge},
+        rounds::Rounds,
+    };
+}
+
 use plan::{Start, Tail, judge};
 use rounds::Rounds;
 use tokio::sync::{mpsc, watch};
 
 use super::{
     limits::{Backoff, Limits},
+    pace::Pace,
     signal::raised,
     status::{Status, add},
 };
 use crate::{
     id::{Lane, LaneSeq, SourceLane},
     log::{EventLog, LogError, Publisher, record},
-    runtime::{Runtime, Timestamp},
+    runtime::{BoxFuture, Runtime, Timestamp},
     store::{BoxError, EventStore, Floor, RecordedEvent, Registration},
 };
 
@@ -165,9 +175,13 @@ impl Relay {
 
     /// One tenure: lease, epoch, comparison, and then rounds until something ends it.
     async fn tenure(&mut self, backoff: &mut Backoff) -> End {
-        match self.serve(backoff).await {
+        let end = match self.serve(backoff).await {
             Ok(end) | Err(end) => end,
+        };
+        if matches!(end, End::LostLease | End::Flushed) {
+            self.status.gauges.relay(self.shard, None);
         }
+        end
     }
 
     async fn serve(&mut self, backoff: &mut Backoff) -> Result<End, End> {
@@ -182,18 +196,17 @@ impl Relay {
         };
         self.status.shard_checked(self.shard);
         self.status.trouble("relay", None);
+        // A lease is renewed between rounds.
+        let longest = self.limits.relay_pace_under_load.min(self.limits.lease_ttl / 3);
+        let mut pace = Pace::new(longest);
         loop {
             if self.runtime.clock.now().since(leased) > self.limits.lease_ttl / 3 {
                 leased = self.renew().await?;
                 // A quiet lane's floor must not wait for its next events: retention does not.
                 self.write_floors(&mut rounds, 0).await?;
             }
-            while let Ok(events) = self.fresh.try_recv() {
-                rounds.offer(&events);
-            }
-            rounds.refill(&*self.store, self.limits.relay_records_max).await?;
-            let round = rounds.take(&self.identity, self.limits.relay_records_max);
-            if round.is_empty() {
+            self.prepare(&mut rounds).await?;
+            if rounds.prepared() == 0 {
                 backoff.reset();
                 if *self.flush.borrow() {
                     self.look(&mut rounds).await?;
@@ -208,28 +221,102 @@ impl Relay {
                 self.wait(&mut rounds).await?;
                 continue;
             }
-            publisher = self.publish(publisher, round).await?;
+            self.keep_pace(&mut rounds, &pace).await;
+            pace.started(self.runtime.clock.now(), rounds.prepared());
+            publisher = self.publish(publisher, &mut rounds).await?;
             backoff.reset();
             rounds.published();
             self.write_floors(&mut rounds, self.limits.floor_every_events).await?;
         }
     }
 
+    /// Makes the next round of what is in memory, and of what only the store has.
+    async fn prepare(&mut self, rounds: &mut Rounds) -> Result<(), End> {
+        let max = self.limits.relay_records_max;
+        while let Ok(events) = self.fresh.try_recv() {
+            rounds.offer(&events);
+        }
+        rounds.refill(&*self.store, max).await?;
+        self.status.gauges.relay(self.shard, Some(rounds.lag()));
+        rounds.prepare(&self.identity, max);
+        Ok(())
+    }
+
+    /// Under load, rounds start some time apart, so that they grow; one that is full goes at once, and
+    /// so does the last one.
+    async fn keep_pace(&mut self, rounds: &mut Rounds, pace: &Pace) {
+        let max = self.limits.relay_records_max;
+        let mut flush = self.flush.clone();
+        while rounds.prepared() < max && !*flush.borrow() {
+            let Some(pause) = pace.pause(self.runtime.clock.now()) else { return };
+            tokio::select! {
+                biased;
+                () = raised(&mut flush) => return,
+                Some(events) = self.fresh.recv() => {
+                    rounds.offer(&events);
+                    rounds.prepare(&self.identity, max);
+                }
+                () = self.runtime.clock.sleep(pause) => return,
+            }
+        }
+    }
+
+    /// Publishes the round that is prepared, and prepares the next one meanwhile.
     async fn publish(
-        &self,
+        &mut self,
         publisher: Box<dyn Publisher>,
-        round: Vec<crate::log::NewRecord>,
+        rounds: &mut Rounds,
     ) -> Result<Box<dyn Publisher>, End> {
+        let round = rounds.take();
         let count = round.len();
-        match publisher.publish(round).await {
+        let (status, clock) = (self.status.clone(), self.runtime.clock.clone());
+        let tracer = &status.tracer;
+        let began = clock.now();
+        let span = tracer.sending(&round, &self.transactional_id, &*clock);
+        let mut publishing = publisher.publish(round);
+        let (outcome, prepared) = {
+            let preparing = self.prepare(rounds);
+            // The transaction first: it is on its way while the next one is made.
+            tokio::pin!(preparing);
+            let mut outcome = None;
+            loop {
+                tokio::select! {
+                    biased;
+                    published = &mut publishing, if outcome.is_none() => outcome = Some(published),
+                    prepared = &mut preparing => break (outcome, prepared),
+                }
+            }
+        };
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None => self.top_up(rounds, publishing).await,
+        };
+        tracer.sent(span, outcome.as_ref().err().map(|doubt| &*doubt.reason), &*clock);
+        match outcome {
             Ok(publisher) => {
+                self.status.gauges.round.observe_time(clock.now().since(began));
                 add(&self.status.counters.relay_rounds, 1);
                 add(&self.status.counters.events_published, count);
-                Ok(publisher)
+                prepared.map(|()| publisher)
             }
             // Fenced: a later owner of the id. Ask for the lease before taking the epoch back from it.
             Err(doubt) if doubt.fenced => Err(End::LostLease),
             Err(doubt) => Err(End::Doubt(doubt.reason)),
+        }
+    }
+
+    /// Adds what becomes durable while a round is under way to the next one, as far as it has room.
+    async fn top_up<T>(&mut self, rounds: &mut Rounds, mut publishing: BoxFuture<'_, T>) -> T {
+        let max = self.limits.relay_records_max;
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut publishing => return outcome,
+                Some(events) = self.fresh.recv(), if rounds.prepared() < max => {
+                    rounds.offer(&events);
+                    rounds.prepare(&self.identity, max);
+                }
+            }
         }
     }
 
@@ -260,12 +347,16 @@ impl Relay {
     }
 
     /// Compares each lane's tail with the store (P6, P8). The inner error is a contradiction.
+    ///
+    /// The tail is read before the store: read the other way round, what a later holder appends and publishes
+    /// in between would look like a log that the store does not know. For the same reason it is read again
+    /// before anything halts.
     async fn compare(&self) -> Result<Result<Rounds, String>, End> {
-        let heads = self.store.lane_heads().await?;
         let mut positions = vec![];
         for lane in &self.lanes {
-            let head = heads.get(lane.0 as usize).copied().unwrap_or(0);
             let tail = self.tail(*lane).await?;
+            let heads = self.store.lane_heads().await?;
+            let head = heads.get(lane.0 as usize).copied().unwrap_or(0);
             let stored = match &tail.last {
                 Some((seq, _)) if *seq <= head => {
                     let events = self.store.read_lane(*lane, seq - 1, 1).await?;
@@ -280,6 +371,9 @@ impl Relay {
                     positions.push((*lane, seq, head, floor.map_or(0, |floor| floor.lane_seq)));
                 }
                 Start::Wait(reason) => return Err(End::Trouble(reason)),
+                Start::Halt(_) if self.tail(*lane).await? != tail => {
+                    return Err(End::Doubt(format!("{lane:?}: the log has changed meanwhile")));
+                }
                 Start::Halt(reason) => return Ok(Err(reason)),
             }
         }
@@ -305,7 +399,7 @@ impl Relay {
                 }
                 return Ok(Tail {
                     last: ours,
-                    untouched: back.start_offset == 0,
+                    start_offset: back.start_offset,
                     end_offset: back.end_offset,
                     stable: back.stable,
                     topic_id: back.topic_id,
@@ -322,6 +416,12 @@ impl Relay {
             let source = SourceLane { topic: self.topic.clone(), lane };
             let back = self.log.read_back(&source, 1).await?;
             let lane_seq = rounds.position(lane);
+            // While marks are being written the end is not known; and a number and an offset belong together
+            // only while nobody else has published. Another time, then.
+            let last = back.records.last().and_then(|record| self.identity.ours(record));
+            if !back.stable || last.is_none_or(|(seq, _)| seq != lane_seq) {
+                continue;
+            }
             let floor =
                 Floor { lane, lane_seq, end_offset: back.end_offset, topic_id: back.topic_id };
             self.store

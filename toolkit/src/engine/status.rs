@@ -10,15 +10,26 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::id::SourceLane;
+use super::lanes::LaneBook;
+use crate::{
+    id::SourceLane,
+    telemetry::{Tracer, metrics::Gauges},
+};
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+    ($($(#[doc = $doc:literal])* $name:ident),* $(,)?) => {
         /// What an engine has counted since it started.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Counters {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Each with its name and what it counts.
+            pub(crate) fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($doc),*), self.$name),)*].into_iter()
+            }
         }
 
         #[derive(Debug, Default)]
@@ -90,6 +101,8 @@ pub(crate) enum Gate {
 #[derive(Debug)]
 pub(crate) struct Status {
     pub(crate) counters: LiveCounters,
+    pub(crate) gauges: Gauges,
+    pub(crate) tracer: Tracer,
     gate: watch::Sender<Gate>,
     inner: Mutex<Inner>,
 }
@@ -103,6 +116,15 @@ struct Inner {
     draining: bool,
 }
 
+/// Where an engine stands, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) halted: bool,
+    pub(crate) draining: bool,
+    pub(crate) lanes_owned: usize,
+    pub(crate) lanes_stopped: usize,
+}
+
 /// Whether a service can do its work, and why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -114,10 +136,12 @@ pub struct Health {
 }
 
 impl Status {
-    pub(crate) fn new(shards: u32) -> Self {
+    pub(crate) fn new(shards: u32, tracer: Tracer) -> Self {
         let shards_checked = (0..shards).map(|shard| (shard, false)).collect();
         Self {
             counters: LiveCounters::default(),
+            gauges: Gauges::default(),
+            tracer,
             gate: watch::Sender::new(Gate::Checking),
             inner: Mutex::new(Inner { shards_checked, ..Inner::default() }),
         }
@@ -151,8 +175,22 @@ impl Status {
         self.gate.send_replace(Gate::Halted(reason));
     }
 
-    pub(crate) fn lanes_owned(&self, count: usize) {
-        self.lock().lanes_owned = count;
+    /// Which lanes are read, and which of their keys are held.
+    pub(crate) fn lanes(&self, lanes: &LaneBook) {
+        self.lock().lanes_owned = lanes.len();
+        self.gauges.held(lanes.held_keys());
+    }
+
+    /// What there is to measure beside counters.
+    pub(crate) fn standing(&self) -> Standing {
+        let halted = matches!(&*self.gate.borrow(), Gate::Halted(_));
+        let inner = self.lock();
+        Standing {
+            halted,
+            draining: inner.draining,
+            lanes_owned: inner.lanes_owned,
+            lanes_stopped: inner.lanes_stopped.len(),
+        }
     }
 
     pub(crate) fn lane_stopped(&self, source: &SourceLane, reason: String) {

@@ -1,13 +1,14 @@
-//! Whether to restart a service (`/livez`), and whether to send it work (`/readyz`).
+//! Whether to restart a service (`/livez`), whether to send it work (`/readyz`), and how it does
+//! (`/metrics`).
 
 use axum::{
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
 use super::{Json, Problem};
-use crate::engine::Health;
+use crate::{engine::Health, telemetry::metrics::CONTENT_TYPE};
 
 #[derive(Serialize)]
 struct Alive {
@@ -32,4 +33,8 @@ pub(super) fn readyz(health: Health) -> Response {
         .detail(health.reasons.join("; "))
         .reasons(health.reasons)
         .into_response()
+}
+
+pub(super) fn metrics(text: String) -> Response {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }

@@ -23,10 +23,12 @@ fn router(reasons: &'static [&'static str]) -> Router {
             put(|Path(_): Path<u32>, Json(f): Json<Funds>| async move { Json(f.minor) }),
         )
         .route("/busy", get(|| async { Problem::from(ClientError::Busy) }));
-    complete(routes, "test", move || Health {
+    let health = move || Health {
         ready: reasons.is_empty(),
         reasons: reasons.iter().map(|r| (*r).to_owned()).collect(),
-    })
+    };
+    let metrics = || "quadrille_ready{service=\"test\"} 0\n".to_owned();
+    complete(routes, "test", Probes { health, metrics }, None)
 }
 
 struct Answer {
@@ -158,4 +160,16 @@ async fn readiness_lists_its_reasons_and_liveness_asks_nobody() {
     let alive = send(router(halted), plain(Method::GET, "/livez")).await;
     assert_eq!(alive.status, StatusCode::OK);
     assert_eq!(send(router(&[]), plain(Method::GET, "/readyz")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn metrics_are_plain_text_of_prometheus_version() {
+    let response = router(&[]).oneshot(plain(Method::GET, "/metrics")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(
+        response.headers()[header::CONTENT_TYPE],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    assert_eq!(&body[..], b"quadrille_ready{service=\"test\"} 0\n");
 }

@@ -23,8 +23,6 @@ pub const HEADERS_MAX: usize = 64;
 pub const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// The longest event type, in bytes.
 pub const EVENT_TYPE_BYTES_MAX: usize = 128;
-/// The longest `traceparent` that is carried on, in bytes; a longer one is ignored.
-pub const TRACE_BYTES_MAX: usize = 256;
 
 /// The names of the headers.
 pub mod name {
@@ -60,6 +58,10 @@ pub mod name {
     pub const STREAM_VERSION: &str = "ce_streamversion";
     /// W3C trace context.
     pub const TRACE_PARENT: &str = "traceparent";
+    /// W3C trace context, what vendors add to it.
+    pub const TRACE_STATE: &str = "tracestate";
+    /// W3C baggage.
+    pub const BAGGAGE: &str = "baggage";
 }
 
 /// A header's value; the last one when there are several of the name.

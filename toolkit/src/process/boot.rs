@@ -8,6 +8,7 @@ use crate::{
     log::{LogError, kafka::KafkaLog},
     service::Service,
     store::{StoreError, postgres::PostgresStore},
+    telemetry::Traces,
 };
 
 /// The first pause after a server did not answer; it doubles up to the last.
@@ -18,11 +19,12 @@ const PAUSE_LAST: Duration = Duration::from_secs(3);
 pub(super) async fn start<S: Service + Clone>(
     service: &S,
     settings: &Settings,
+    traces: &Traces,
     front: &Front,
 ) -> Result<Running<S>, StartError> {
     let mut pause = PAUSE_FIRST;
     loop {
-        let error = match attempt(service, settings).await {
+        let error = match attempt(service, settings, traces).await {
             Ok(running) => return Ok(running),
             Err(error) if needs_a_person(&error) => return Err(error),
             Err(error) => reason(&error),
@@ -38,6 +40,7 @@ pub(super) async fn start<S: Service + Clone>(
 async fn attempt<S: Service + Clone>(
     service: &S,
     settings: &Settings,
+    traces: &Traces,
 ) -> Result<Running<S>, StartError> {
     if let Some(owner) = &settings.database_owner_url {
         PostgresStore::migrate(owner.expose()).await?;
@@ -49,7 +52,9 @@ async fn attempt<S: Service + Clone>(
     let store = PostgresStore::connect(settings.database_url.expose()).await?;
     let log =
         KafkaLog::new(settings.kafka()).map_err(|error| StartError::Config(error.to_string()))?;
-    Engine::new(service.clone(), Arc::new(store), Arc::new(log), settings.engine()).start().await
+    let mut config = settings.engine();
+    config.traces = traces.clone();
+    Engine::new(service.clone(), Arc::new(store), Arc::new(log), config).start().await
 }
 
 fn needs_a_person(error: &StartError) -> bool {

@@ -17,7 +17,8 @@ use tower::ServiceExt as _;
 
 use crate::{
     engine::Health,
-    http::{self, Problem},
+    http::{self, Probes, Problem},
+    telemetry,
 };
 
 /// What a process shows of itself. Cheap to clone.
@@ -70,7 +71,9 @@ impl Front {
     pub(super) fn router(&self, service: &'static str) -> Router {
         let front = self.clone();
         let health = move || Health { ready: false, reasons: vec![front.waiting().clone()] };
-        let before = http::complete(Router::new(), service, health);
+        let metrics = move || telemetry::metrics::before_start(service);
+        let probes = Probes { health, metrics };
+        let before = http::complete(Router::new(), service, probes, None);
         let front = self.clone();
         Router::new().fallback(move |request: Request| answer(front, before, request))
     }
@@ -108,7 +111,7 @@ async fn answer(front: Front, before: Router, request: Request) -> Response {
 }
 
 fn is_health(path: &str) -> bool {
-    matches!(path, "/livez" | "/readyz")
+    matches!(path, "/livez" | "/readyz" | "/metrics")
 }
 
 fn not_yet(reason: &str) -> Problem {

@@ -3,6 +3,7 @@
 use std::{
     io::IsTerminal as _,
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,10 @@ use super::{
 use crate::{
     engine::{Client, Running},
     service::Service,
+    telemetry::{
+        Traces,
+        otlp::{OtlpSettings, OtlpTraces},
+    },
 };
 
 /// For open requests to get their answers, once the engine has drained.
@@ -73,13 +78,18 @@ async fn live<S: Service + Clone>(
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", settings.http_address))?;
     announce::<S>(settings, &server);
+    let spans = match &settings.otlp {
+        Some(otlp) => Some(OtlpTraces::start(otlp, S::NAME).map_err(|error| error.to_string())?),
+        None => None,
+    };
+    let traces = spans.clone().map_or_else(Traces::off, |spans| Traces::to(spans));
     let running = tokio::select! {
         biased;
         signal = signals.next() => {
             tracing::info!(signal = signal.name(), "ended before it had started");
             return Ok(());
         }
-        started = boot::start(&service, settings, &front) => {
+        started = boot::start(&service, settings, &traces, &front) => {
             started.map_err(|error| format!("cannot start: {error}"))?
         }
     };
@@ -88,7 +98,7 @@ async fn live<S: Service + Clone>(
     let signal = signals.next().await;
     tracing::info!(signal = signal.name(), within = ?settings.drain, "draining");
     exit_at_next(signals);
-    drain(running, server, settings.drain).await
+    drain(running, server, spans, settings.drain).await
 }
 
 fn announce<S: Service>(settings: &Settings, server: &Server) {
@@ -103,6 +113,7 @@ fn announce<S: Service>(settings: &Settings, server: &Server) {
         namespace = %settings.namespace,
         lanes = settings.lanes,
         shards = settings.shards,
+        spans = settings.otlp.as_ref().map(OtlpSettings::shown_endpoint),
         "starting"
     );
 }
@@ -120,12 +131,19 @@ fn exit_at_next(mut signals: Signals) {
 async fn drain<S: Service>(
     running: Running<S>,
     server: Server,
+    spans: Option<Arc<OtlpTraces>>,
     within: Duration,
 ) -> Result<(), String> {
     let started = Instant::now();
     let drained = running.shutdown(within).await;
     let left = within.saturating_sub(started.elapsed());
     server.stop(left.min(LAST_ANSWERS_MAX)).await;
+    if let Some(spans) = spans {
+        let left = within.saturating_sub(started.elapsed());
+        if tokio::time::timeout(left, spans.flush()).await.is_err() {
+            tracing::warn!("the last spans were not exported in time");
+        }
+    }
     if drained {
         tracing::info!(seconds = started.elapsed().as_secs_f64(), "drained");
         Ok(())

@@ -12,6 +12,10 @@ use crate::{
     engine::Config,
     log::kafka::{KafkaConfig, KafkaLog},
     store::StartAt,
+    telemetry::{
+        Parentage,
+        otlp::{OtlpSettings, OtlpSettingsError},
+    },
 };
 
 /// What is written where nobody says otherwise.
@@ -48,6 +52,10 @@ pub struct Settings {
     pub log: String,
     /// For how long to finish what was begun.
     pub drain: Duration,
+    /// What an event is to the span that processes it.
+    pub parentage: Parentage,
+    /// Where spans go, by OpenTelemetry's own variables; nowhere when they name no endpoint.
+    pub otlp: Option<OtlpSettings>,
     /// What is in force, and who said it: for people.
     in_force: Vec<String>,
     /// Variables that mean nothing.
@@ -69,7 +77,46 @@ pub(super) fn from_environment() -> Result<Settings, SettingsError> {
     let variables = std::env::vars_os().map(|(name, value)| {
         (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
     });
-    read(Sources::from_variables(variables))
+    let otlp = OtlpSettings::from_variables(|name| std::env::var(name).ok());
+    with_otlp(read(Sources::from_variables(variables)), otlp)
+}
+
+/// All that is wrong, on either side.
+fn with_otlp(
+    settings: Result<Settings, SettingsError>,
+    otlp: Result<Option<OtlpSettings>, OtlpSettingsError>,
+) -> Result<Settings, SettingsError> {
+    match (settings, otlp) {
+        (Ok(mut settings), Ok(otlp)) => {
+            settings.otlp = otlp.map(|otlp| OtlpSettings {
+                namespace: Some(settings.namespace.clone()),
+                instance: settings.instance.clone(),
+                ..otlp
+            });
+            Ok(settings)
+        }
+        (settings, otlp) => {
+            let ours = settings.err().map_or(vec![], |error| error.0);
+            let theirs = otlp.err().map_or(vec![], |error| error.0);
+            Err(SettingsError([ours, theirs].concat()))
+        }
+    }
+}
+
+/// The same of given variables, and of a file's text.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn settings_of(
+    variables: impl IntoIterator<Item = (String, String)>,
+    file: Option<&str>,
+) -> Result<Settings, SettingsError> {
+    let path = variables::CONFIG.full_name();
+    let variables = variables.into_iter().filter(|(name, _)| *name != path);
+    let mut sources = Sources::from_variables(variables);
+    let mut errors = vec![];
+    if let Some(text) = file {
+        sources.take_file(text, &mut errors);
+    }
+    settled(&sources, errors)
 }
 
 fn read(mut sources: Sources) -> Result<Settings, SettingsError> {
@@ -78,7 +125,11 @@ fn read(mut sources: Sources) -> Result<Settings, SettingsError> {
     if let Some(path) = file {
         sources.read_file(&path, &mut errors);
     }
-    let mut reader = Reader { sources: &sources, errors, in_force: vec![] };
+    settled(&sources, errors)
+}
+
+fn settled(sources: &Sources, errors: Vec<String>) -> Result<Settings, SettingsError> {
+    let mut reader = Reader { sources, errors, in_force: vec![] };
     let settings = reader.settings();
     let Reader { mut errors, in_force, .. } = reader;
     match settings {
@@ -114,6 +165,7 @@ impl Reader<'_> {
         let start_at = self.read(&variables::START_AT, values::start_at);
         let instance = self.optional(&variables::INSTANCE, values::name);
         let log = self.log();
+        let parentage = self.read(&variables::PROCESS_SPANS, values::parentage);
         let drain = self.number(&variables::DRAIN_SECONDS, DRAIN_SECONDS_MAX, "seconds");
         if let (Some(lanes), Some(shards)) = (lanes, shards) {
             self.errors.extend(too_many_shards(lanes, shards));
@@ -134,6 +186,8 @@ impl Reader<'_> {
             instance: instance?,
             log: log?,
             drain: Duration::from_secs(drain?.into()),
+            parentage: parentage?,
+            otlp: None,
             in_force: vec![],
             unknown: vec![],
         })
@@ -253,6 +307,7 @@ impl Settings {
         config.shards = self.shards;
         config.start = self.start_at;
         config.instance = self.instance.clone();
+        config.parentage = self.parentage;
         config
     }
 
@@ -270,6 +325,10 @@ impl Settings {
                 self.log
             ));
         }
+        let spans = self.otlp.as_ref().map(|otlp| format!("spans go to {}", otlp.shown_endpoint()));
+        lines.push(
+            spans.unwrap_or_else(|| "no spans: OTEL_EXPORTER_OTLP_ENDPOINT is not set".into()),
+        );
         lines.extend(self.unknown.iter().map(|line| format!("warning: {line}")));
         let mut text = lines.join("\n");
         text.push('\n');

@@ -78,7 +78,7 @@ impl Sources {
         self.take_file(&text, errors);
     }
 
-    fn take_file(&mut self, text: &str, errors: &mut Vec<String>) {
+    pub(super) fn take_file(&mut self, text: &str, errors: &mut Vec<String>) {
         let object = match serde_json::from_str::<Value>(text) {
             Ok(Value::Object(object)) => object,
             Ok(_) => {

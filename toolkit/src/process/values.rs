@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, str::FromStr as _};
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
-use crate::store::StartAt;
+use crate::{store::StartAt, telemetry::Parentage};
 
 /// The address of a database. Shown without its password and its options.
 #[derive(Clone, PartialEq, Eq)]
@@ -112,6 +112,14 @@ pub(super) fn start_at(text: &str) -> Result<StartAt, String> {
     }
 }
 
+pub(super) fn parentage(text: &str) -> Result<Parentage, String> {
+    match text {
+        "child" => Ok(Parentage::Parent),
+        "link" => Ok(Parentage::Link),
+        _ => Err("is neither; write child or link".to_owned()),
+    }
+}
+
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
     match EnvFilter::try_new(text) {
         Ok(_) => Ok(text.to_owned()),
@@ -168,6 +176,7 @@ mod tests {
         assert!(name("").is_err() && name("a b").is_err() && name(&"a".repeat(101)).is_err());
         assert_eq!((yes_or_no("yes"), yes_or_no("no")), (Ok(true), Ok(false)));
         assert!(yes_or_no("maybe").is_err() && start_at("last").is_err());
+        assert!(parentage("child").is_ok() && parentage("parent").is_err());
         assert!(socket_address("0.0.0.0:80").is_ok() && socket_address("8080").is_err());
         assert!(log_filter("info,quadrille=debug").is_ok() && log_filter("=,=").is_err());
     }

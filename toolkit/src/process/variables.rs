@@ -108,6 +108,12 @@ pub(super) const LOG: Variable = Variable {
     form: "level, or target=level[,...]",
     what: "what is written to standard error",
 };
+pub(super) const PROCESS_SPANS: Variable = Variable {
+    name: "PROCESS_SPANS",
+    default: Default::Is("child"),
+    form: "child or link",
+    what: "whether the span that processes an event continues its trace, or begins one and links to it",
+};
 pub(super) const DRAIN_SECONDS: Variable = Variable {
     name: "DRAIN_SECONDS",
     default: Default::Is("30"),
@@ -129,6 +135,7 @@ pub(super) const ALL: &[&Variable] = &[
     &START_AT,
     &INSTANCE,
     &LOG,
+    &PROCESS_SPANS,
     &DRAIN_SECONDS,
 ];
 

@@ -122,7 +122,8 @@ pub struct NewEvent {
     pub causation: String,
     /// When it was decided.
     pub time: Timestamp,
-    /// The `traceparent` to continue from here.
+    /// The context of the span that decides it, to continue from: the `traceparent`, and on further lines
+    /// `tracestate` and `baggage`, where the caller sent them.
     pub trace: Option<Arc<str>>,
     /// Set for public events: the store gives them the next number of the lane.
     pub route: Option<Route>,

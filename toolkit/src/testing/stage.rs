@@ -1,5 +1,6 @@
 //! A service on its own: its handlers, compensations and barrier over streams in memory, one message at a
-//! time. No engine, no clock, no tasks: a test says what arrives, and sees what the service states.
+//! time. No engine, no clock, no tasks: a test says what arrives, when time is up, and how effects end, and
+//! sees what the service states.
 //!
 //! A stage is cheap to clone, so that a test can try every order of arrival.
 
@@ -17,14 +18,14 @@ use crate::{
     aggregate::{Aggregate, AggregateType, Command, Draft, stream_of},
     barrier::{self, Dispatch, Participation, react},
     error::HandlerError,
-    event::{DomainEvent, Origin},
+    event::{Deadline, DomainEvent, Effect, Origin},
     handler::{Run, Stimulus},
     id::{EventId, Lane, SagaId, SourceLane, StreamId},
     list::AcceptedBy,
     runtime::Timestamp,
     service::Service,
     store::RecordedEvent,
-    turn::{Context, InTurn, TurnCell, decide},
+    turn::{AgendaDraft, Context, InTurn, TurnCell, Wish, decide},
 };
 
 /// As in the engine's default limits.
@@ -75,12 +76,46 @@ impl Said {
     }
 }
 
+/// A deadline that the service has set, or an effect that it has requested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pending {
+    /// Its type name.
+    pub event_type: &'static str,
+    /// Its key.
+    pub key: Arc<str>,
+    /// Its saga.
+    pub saga: SagaId,
+    /// Its JSON payload.
+    pub payload: Bytes,
+    /// Whether it is a deadline.
+    pub deadline: bool,
+}
+
+impl Pending {
+    /// The deadline or effect, when it is an `E`.
+    ///
+    /// # Panics
+    /// When the payload of an `E` does not fit it.
+    #[must_use]
+    pub fn event<E: DomainEvent>(&self) -> Option<E> {
+        let said = Said {
+            event_type: self.event_type,
+            payload: self.payload.clone(),
+            key: self.key.clone(),
+            saga: self.saga,
+        };
+        said.event()
+    }
+}
+
 /// A service, its streams, and what it has stated.
 pub struct Stage<S: Service> {
     service: Arc<S>,
     dispatch: Arc<Dispatch<S>>,
     streams: BTreeMap<StreamId, Vec<RecordedEvent>>,
     said: Vec<Said>,
+    pending: Vec<Pending>,
 }
 
 impl<S: Service> Clone for Stage<S> {
@@ -90,6 +125,7 @@ impl<S: Service> Clone for Stage<S> {
             dispatch: self.dispatch.clone(),
             streams: self.streams.clone(),
             said: self.said.clone(),
+            pending: self.pending.clone(),
         }
     }
 }
@@ -109,6 +145,7 @@ impl<S: Service> Stage<S> {
             dispatch: Arc::new(Dispatch::new()),
             streams: BTreeMap::new(),
             said: vec![],
+            pending: vec![],
         }
     }
 
@@ -116,6 +153,66 @@ impl<S: Service> Stage<S> {
     #[must_use]
     pub fn said(&self) -> &[Said] {
         &self.said
+    }
+
+    /// The deadlines and effects that it waits for, in the order in which it asked for them.
+    #[must_use]
+    pub fn pending(&self) -> &[Pending] {
+        &self.pending
+    }
+
+    /// The time of its pending deadline `D` under `key` has come. When its handler fails, it is pending still.
+    ///
+    /// # Errors
+    /// The handler's.
+    ///
+    /// # Panics
+    /// When there is no such deadline.
+    pub fn time_is_up<D: Deadline>(&mut self, key: &str) -> Result<(), HandlerError> {
+        let pending = self.wanted(D::TYPE, key);
+        let payload = self.pending[pending].payload.clone();
+        self.come(pending, D::TYPE, payload)
+    }
+
+    /// Its pending effect `E` under `key` has been carried out. When the handler of the outcome fails, it
+    /// is pending still.
+    ///
+    /// # Errors
+    /// The handler's.
+    ///
+    /// # Panics
+    /// When there is no such effect, or the outcome cannot be serialised.
+    pub fn performed<E: Effect>(
+        &mut self,
+        key: &str,
+        outcome: &E::Outcome,
+    ) -> Result<(), HandlerError> {
+        let pending = self.wanted(E::TYPE, key);
+        let said = Said::by_another(outcome, self.pending[pending].saga);
+        self.come(pending, said.event_type, said.payload)
+    }
+
+    fn wanted(&self, event_type: &str, key: &str) -> usize {
+        let found = self.pending.iter().position(|p| p.event_type == event_type && &*p.key == key);
+        found.unwrap_or_else(|| panic!("no {event_type} is pending under {key}"))
+    }
+
+    /// As in the engine: what has happened is recorded under its key, before its handler runs.
+    fn come(
+        &mut self,
+        pending: usize,
+        event_type: &'static str,
+        payload: Bytes,
+    ) -> Result<(), HandlerError> {
+        let Pending { key, saga, .. } = self.pending[pending].clone();
+        let stream = barrier::stream(&key).map_err(HandlerError::terminal)?;
+        let cell = self.turn(saga, key.clone());
+        let draft = Draft { stream, event_type, payload: payload.clone(), key: None, fault: None };
+        cell.lock().push(draft);
+        self.react(&Said { event_type, payload, key, saga }, &cell)?;
+        self.pending.remove(pending);
+        self.keep(&cell);
+        Ok(())
     }
 
     /// Whether it does something about events of this type.
@@ -158,13 +255,17 @@ impl<S: Service> Stage<S> {
     /// The handler's.
     pub fn deliver(&mut self, said: &Said) -> Result<(), HandlerError> {
         let cell = self.turn(said.saga, said.key.clone());
-        let stimulus = Stimulus { origin: Arc::new(origin(said)), payload: said.payload.clone() };
-        let run = react(self.service.clone(), self.dispatch.clone(), stimulus, cell.clone());
-        self.run(Box::pin(run), &cell)?;
-        let fault = cell.lock().fault.take();
-        fault.map_or(Ok(()), Err)?;
+        self.react(said, &cell)?;
         self.keep(&cell);
         Ok(())
+    }
+
+    fn react(&self, said: &Said, cell: &TurnCell) -> Result<(), HandlerError> {
+        let stimulus = Stimulus { origin: Arc::new(origin(said)), payload: said.payload.clone() };
+        let run = react(self.service.clone(), self.dispatch.clone(), stimulus, cell.clone());
+        self.run(Box::pin(run), cell)?;
+        let fault = cell.lock().fault.take();
+        fault.map_or(Ok(()), Err)
     }
 
     /// An aggregate; `None` when it has no events.
@@ -196,7 +297,8 @@ impl<S: Service> Stage<S> {
         let line = |e: &RecordedEvent| {
             format!("{}@{} {} {:?}\n", e.stream, e.version, e.event_type, e.payload)
         };
-        events.map(line).collect()
+        let pending = self.pending.iter().map(|p| format!("{} {:?}\n", p.event_type, p.payload));
+        events.map(line).chain(pending).collect()
     }
 
     fn run(&self, mut run: Run, cell: &TurnCell) -> Result<(), HandlerError> {
@@ -237,12 +339,31 @@ impl<S: Service> Stage<S> {
     }
 
     fn keep(&mut self, cell: &TurnCell) {
-        let (saga, drafts) = {
+        let (saga, drafts, agenda) = {
             let mut turn = cell.lock();
-            (turn.context.saga, std::mem::take(&mut turn.drafts))
+            let drafts = std::mem::take(&mut turn.drafts);
+            (turn.context.saga, drafts, std::mem::take(&mut turn.agenda))
         };
         for draft in drafts {
             self.keep_one(saga, draft);
+        }
+        for draft in agenda {
+            self.plan(saga, draft);
+        }
+    }
+
+    fn plan(&mut self, saga: SagaId, draft: AgendaDraft) {
+        let AgendaDraft { name: event_type, key, wish } = draft;
+        let (payload, deadline) = match wish {
+            Wish::Request { payload } => (Some(payload), false),
+            Wish::Set { payload, .. } => (Some(payload), true),
+            Wish::Clear => (None, true),
+        };
+        if deadline {
+            self.pending.retain(|p| !(p.deadline && p.event_type == event_type && p.key == key));
+        }
+        if let Some(payload) = payload {
+            self.pending.push(Pending { event_type, key, saga, payload, deadline });
         }
     }
 

@@ -12,7 +12,7 @@ use quadrille::{
     handler::Role,
     log::memory::MemoryLog,
     prelude::*,
-    store::{EventStore, memory::MemoryStore},
+    store::{AgendaChange, AgendaItem, AgendaQuery, Append, AppendError, Appended, EventStore},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -264,34 +264,42 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnM
 /// The service between a store and a log.
 #[derive(Debug)]
 pub struct World {
-    pub store: MemoryStore,
+    pub store: Arc<dyn EventStore>,
     pub log: MemoryLog,
     pub outside: Outside,
     pub config: Config,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub fn on(store: Arc<dyn EventStore>) -> Self {
         let mut config = Config::new("t");
         config.lanes = 2;
         config.limits.agenda_poll_every = Duration::from_millis(2);
         config.limits.relay_poll_every = Duration::from_millis(2);
         config.retry.delay_first = Duration::from_millis(1);
-        config.instance = Some("one".to_owned());
-        Self {
-            store: MemoryStore::default(),
-            log: MemoryLog::default(),
-            outside: Outside::default(),
-            config,
-        }
+        Self { store, log: MemoryLog::default(), outside: Outside::default(), config }
+    }
+
+    /// What is on the agenda.
+    pub async fn items(&self) -> Vec<AgendaItem> {
+        let all = AgendaQuery { limit: 1000, ..AgendaQuery::default() };
+        self.store.agenda(&all).await.unwrap()
+    }
+
+    /// Changes the agenda by hand.
+    pub async fn change(&self, change: AgendaChange) -> Result<Appended, AppendError> {
+        self.store.append(&Append { agenda: vec![change], ..Append::default() }).await
     }
 
     pub async fn start(&self) -> Running<Bookings> {
-        self.start_on(Arc::new(self.store.clone())).await
+        self.start_as("one", self.store.clone()).await
     }
 
-    pub async fn start_on(&self, store: Arc<dyn EventStore>) -> Running<Bookings> {
-        Engine::new(Bookings, store, Arc::new(self.log.clone()), self.config.clone())
+    /// Another instance, with its own connections to the store.
+    pub async fn start_as(&self, instance: &str, store: Arc<dyn EventStore>) -> Running<Bookings> {
+        let mut config = self.config.clone();
+        config.instance = Some(instance.to_owned());
+        Engine::new(Bookings, store, Arc::new(self.log.clone()), config)
             .performer::<Pay>(self.outside.clone())
             .start()
             .await

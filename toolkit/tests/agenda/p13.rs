@@ -1,14 +1,18 @@
 //! P13: deadlines are rows, set and cleared in the append, fired through the append path exactly once.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use quadrille::store::{AgendaQuery, EventStore};
+use quadrille::{
+    runtime::{Runtime, Timestamp},
+    store::{AgendaChange, AgendaClaim, AgendaItem, AgendaKind, AppendError, EventStore},
+};
 
 use crate::booking::*;
 
-#[tokio::test]
-async fn p13_a_deadline_comes_back_at_its_time_once() {
-    let world = World::new();
+pub async fn p13_a_deadline_comes_back_at_its_time_once(world: World) {
     let running = world.start().await;
     let client = running.client();
     let booking = "b-1".to_owned();
@@ -18,15 +22,13 @@ async fn p13_a_deadline_comes_back_at_its_time_once() {
         client.load::<Booking>("b-1").await.unwrap().is_some_and(|b| b.expired == 1)
     })
     .await;
-    assert_eq!(client.counters().deadlines_fired, 1);
-    assert!(world.store.agenda(&all()).await.unwrap().is_empty());
+    until("the count", || async { client.counters().deadlines_fired == 1 }).await;
+    assert_eq!(world.items().await, []);
     let said = client.participation("b-1").await.unwrap();
     assert!(said.last::<TimeIsUp>().unwrap().is_some(), "the firing is a fact: {said:?}");
 }
 
-#[tokio::test]
-async fn p13_a_cleared_deadline_does_not_come() {
-    let world = World::new();
+pub async fn p13_a_cleared_deadline_does_not_come(world: World) {
     let running = world.start().await;
     let client = running.client();
     let within = Some(Duration::from_millis(40));
@@ -44,6 +46,77 @@ async fn p13_a_cleared_deadline_does_not_come() {
     assert_eq!(client.load::<Booking>("b-2").await.unwrap().unwrap().expired, 1);
 }
 
-fn all() -> AgendaQuery {
-    AgendaQuery { limit: 100, ..AgendaQuery::default() }
+const MANY: usize = 150;
+
+/// Two instances on one store, both looking for what is due: each deadline fires in one of them, once.
+pub async fn p13_two_engines_fire_each_deadline_once(
+    mut world: World,
+    second: Arc<dyn EventStore>,
+) {
+    // Few at a time: both come to claim some.
+    world.config.limits.agenda_claim_max = 4;
+    let one = world.start().await;
+    let two = world.start_as("two", second).await;
+    let clients = [one.client(), two.client()];
+    for n in 0..MANY {
+        let booking = format!("b-{n}");
+        // Due together, so that both instances reach for the same ones.
+        let within = Some(Duration::from_millis(300));
+        let book = Book { booking: booking.clone(), within, pay: false };
+        let _ = clients[n % 2].execute(&*booking, book).await.unwrap();
+    }
+    until("the last deadline", || async { world.items().await.is_empty() }).await;
+    for n in 0..MANY {
+        let booking = clients[0].load::<Booking>(&format!("b-{n}")).await.unwrap().unwrap();
+        assert_eq!(booking.expired, 1, "b-{n}");
+    }
+    let fired = || clients.iter().map(|client| client.counters().deadlines_fired).sum::<u64>();
+    until("the count", || async { fired() >= MANY as u64 }).await;
+    assert_eq!(fired(), MANY as u64);
+}
+
+/// An instance has claimed it and is gone: nobody fires it before the lease has expired, and then somebody
+/// does, once. What the dead one had decided is void.
+pub async fn p13_a_deadline_of_a_dead_instance_fires_after_its_lease(world: World) {
+    let running = world.start().await;
+    let (booking, within) = ("b-1".to_owned(), Some(Duration::from_secs(3600)));
+    let book = Book { booking, within, pay: false };
+    let _ = running.client().execute("b-1", book).await.unwrap();
+    assert!(running.shutdown(DEADLINE).await);
+    let set = world.items().await.remove(0);
+    let due = Timestamp(1);
+    let (id, token, state) = (set.id, set.token, set.state);
+    let (attempts, begun, outcome, reason) = (0, false, None, String::new());
+    world
+        .change(AgendaChange::Update { id, token, due, state, attempts, begun, outcome, reason })
+        .await
+        .unwrap();
+
+    let lease = Duration::from_millis(500);
+    let claim = AgendaClaim {
+        kind: AgendaKind::Deadline,
+        names: vec![set.name.clone()],
+        now: due,
+        token: Runtime::tokio().new_uuid(),
+        lease,
+        limit: 1,
+    };
+    let claimed_at = Instant::now();
+    let claimed = world.store.claim_agenda(&claim).await.unwrap();
+    assert_eq!(claimed, [AgendaItem { due, token: claim.token, ..set }]);
+    let running = world.start().await;
+    let client = running.client();
+    until("the deadline", || async {
+        client.load::<Booking>("b-1").await.unwrap().is_some_and(|b| b.expired > 0)
+    })
+    .await;
+    // A clock that counts milliseconds may round by one.
+    assert!(claimed_at.elapsed() + Duration::from_millis(2) >= lease, "it was another's");
+    match world.change(AgendaChange::Done { id, token: claim.token }).await {
+        Err(AppendError::AgendaChanged { ids }) => assert_eq!(ids, [id]),
+        other => panic!("{other:?}"),
+    }
+    until("the count", || async { client.counters().deadlines_fired == 1 }).await;
+    assert_eq!(world.items().await, []);
+    assert_eq!(client.load::<Booking>("b-1").await.unwrap().unwrap().expired, 1);
 }

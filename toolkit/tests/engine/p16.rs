@@ -1,6 +1,6 @@
 //! P16: shutdown drains within its time; killing instead is always safe.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
@@ -113,4 +113,33 @@ async fn p16_killing_at_any_moment_is_safe() {
         assert_eq!(texts, expected);
     }
     world.level().await;
+}
+
+#[tokio::test]
+async fn p16_a_pace_holds_up_neither_the_first_nor_the_drain() {
+    let hour = Duration::from_secs(3_600);
+    let world = World::with(1, |config| {
+        config.limits.pace_under_load = hour;
+        config.limits.relay_pace_under_load = hour;
+    })
+    .await;
+    let trial = world.start().await;
+    let announce = |text: String| Announce { key: "b".into(), text };
+    // Alone: answered and published although an hour is allowed; the next one, too.
+    for text in ["first", "second"] {
+        let Ok(_receipt) = trial.client.execute("b", announce(text.into())).await.unwrap();
+    }
+    until_true("it is published", || async { !world.published(0).await.is_empty() }).await;
+    // Two in haste are load, by an hour's measure: what follows them waits, for the pace or for the end.
+    let mut announcing = tokio::task::JoinSet::new();
+    for n in 0..20 {
+        let client = trial.client.clone();
+        let command = announce(n.to_string());
+        announcing.spawn(async move { client.execute("b", command).await });
+    }
+    tokio::task::yield_now().await;
+    assert!(trial.shutdown(DEADLINE).await, "the drain waited for the pace");
+    assert!(announcing.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(world.published(0).await.len(), 22);
+    assert_eq!(world.published(0).await, world.in_store(0).await);
 }

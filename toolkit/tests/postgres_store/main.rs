@@ -1,10 +1,26 @@
 //! The store in PostgreSQL conforms, and keeps what only a server can break.
 
+mod agenda {
+    use quadrille::testing::store_conformance::StorePlace as _;
+
+    crate::suite::agenda_suite!(crate::place::Database::fresh().await);
+}
+#[allow(unreachable_pub)]
+#[path = "../agenda/booking.rs"]
+mod booking;
 mod commits;
+#[allow(unreachable_pub)]
+#[path = "../agenda/p13.rs"]
+mod p13;
+#[allow(unreachable_pub)]
+#[path = "../agenda/p14.rs"]
+mod p14;
 mod place;
 mod plans;
 mod roles;
 mod schema;
+#[path = "../agenda/suite.rs"]
+mod suite;
 mod work;
 
 quadrille::store_conformance!(place::Database::fresh().await);

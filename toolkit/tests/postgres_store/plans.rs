@@ -3,13 +3,16 @@
 use quadrille::{
     id::Lane,
     runtime::Timestamp,
-    store::{EventStore as _, HeldState},
+    store::{
+        AgendaChange, AgendaItem, AgendaKind, AgendaQuery, AgendaState, AppendError,
+        EventStore as _, HeldState, postgres::PostgresStore,
+    },
 };
-use sqlx::Row as _;
+use sqlx::{PgConnection, Row as _};
 
 use super::{
     place::{Database, execute},
-    work::{append, begin, event, head, source, step, stream, until, whole},
+    work::{append, begin, ends, event, head, item, source, step, stream, take, until, whole},
 };
 
 const NOBODY_ELSE: &str = "count(*) = 0 FROM pg_stat_activity
@@ -24,6 +27,9 @@ async fn no_statement_of_the_hot_path_reads_a_table_whole() {
     let small = database.store().await;
     let epoch = begin(&small).await;
     small.append(&whole(epoch)).await.unwrap();
+    for kind in [AgendaKind::Deadline, AgendaKind::Effect] {
+        assert_eq!(take(&small, kind, 9).await.len(), 1, "out of the way of what follows");
+    }
     drop(small);
     until(&mut owner, NOBODY_ELSE).await;
     // Now the server knows for sure how small the tables are. Sessions report what they did when they
@@ -50,6 +56,7 @@ async fn no_statement_of_the_hot_path_reads_a_table_whole() {
         store.held_in(HeldState::Dead, 10).await.unwrap();
         store.outcome(append.cause.unwrap()).await.unwrap();
     }
+    use_agenda(&store).await;
     begin(&store).await;
     assert_eq!(store.prune_causes(Timestamp(0)).await.unwrap(), 0);
     drop(store);
@@ -57,9 +64,87 @@ async fn no_statement_of_the_hot_path_reads_a_table_whole() {
     until(&mut owner, "idx_scan > 20 FROM pg_stat_user_tables WHERE relname = 'events'").await;
     let whole = sqlx::raw_sql(
         "SELECT relname::text, seq_scan FROM pg_stat_user_tables
-          WHERE seq_scan > 0 AND relname IN ('events', 'positions', 'lanes', 'held', 'snapshots')",
+          WHERE seq_scan > 0 AND relname IN ('events', 'positions', 'lanes', 'held', 'snapshots', 'agenda')",
     );
     let whole = whole.fetch_all(&mut owner).await.unwrap();
     let whole: Vec<(String, i64)> = whole.iter().map(|row| (row.get(0), row.get(1))).collect();
     assert_eq!(whole, [], "tables that were read whole, and how often");
+}
+
+const PENDING: i64 = 20_000;
+
+/// Plans that were made for an empty agenda, when that has filled up and the statistics say nothing of it yet:
+/// neither a claim nor an append reads more of it than it must.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p13_a_full_agenda_costs_no_more_than_an_empty_one() {
+    let database = Database::fresh().await;
+    let mut owner = database.connect().await;
+    // Making an index reads a table whole; the session that did it reports that when it ends.
+    drop(database.store().await);
+    until(&mut owner, NOBODY_ELSE).await;
+    let alone = "ALTER TABLE agenda SET (autovacuum_enabled = false)";
+    for sql in [alone, "VACUUM ANALYZE"] {
+        execute(&mut owner, sql).await;
+    }
+    let store = database.store().await;
+    begin(&store).await;
+    use_agenda(&store).await;
+    for kind in [AgendaKind::Deadline, AgendaKind::Effect] {
+        fill(&mut owner, kind.name(), "other", "0").await;
+        fill(&mut owner, kind.name(), kind.name(), "2000").await;
+    }
+    execute(&mut owner, "SELECT pg_stat_reset()").await;
+    let rounds = 10;
+    for _ in 0..rounds {
+        use_agenda(&store).await;
+    }
+    drop(store);
+    until(&mut owner, NOBODY_ELSE).await;
+    let touched = "seq_scan = 0 AND idx_scan > 0 FROM pg_stat_user_tables WHERE relname = 'agenda'";
+    until(&mut owner, touched).await;
+    let read = "SELECT sum(idx_tup_read)::int8 FROM pg_stat_user_indexes WHERE relname = 'agenda'";
+    let read: i64 = sqlx::query_scalar(read).fetch_one(&mut owner).await.unwrap();
+    // Of the four items of a round each statement looks at some, and at what is dead of them.
+    assert!(read < rounds * 500, "{read} entries of its indexes were read");
+}
+
+async fn fill(owner: &mut PgConnection, kind: &str, name: &str, due: &str) {
+    let sql = format!(
+        "INSERT INTO agenda (set_at, due, attempts, id, token, saga, begun, kind, state, name, key,
+                             causation, reason, payload)
+         SELECT 1, {due} + n, 0, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), false, '{kind}',
+                'pending', '{name}', 'k', 'a test', '', ''
+           FROM generate_series(1, {PENDING}) n"
+    );
+    execute(owner, &sql).await;
+}
+
+/// Each way to change it, each claim, and what people ask for that has an index.
+async fn use_agenda(store: &PostgresStore) {
+    for kind in [AgendaKind::Deadline, AgendaKind::Effect] {
+        let items = [item(kind, 1), item(kind, 2)];
+        let put = |item: &AgendaItem| AgendaChange::Put(Box::new(item.clone()));
+        let mut append = append(&[], &[]);
+        append.agenda = items.iter().map(put).collect();
+        store.append(&append).await.unwrap();
+        let taken = take(store, kind, 9).await;
+        assert_eq!(taken.len(), 2);
+        assert_eq!(take(store, kind, 9).await, []);
+        store.append(&ends(&taken)).await.unwrap();
+        match store.append(&ends(&taken)).await {
+            Err(AppendError::AgendaChanged { ids }) => assert_eq!(ids, [taken[0].id]),
+            other => panic!("{other:?}"),
+        }
+        let (saga, state) = (Some(taken[1].saga), Some(AgendaState::Dead));
+        let of_saga = AgendaQuery { saga, state: None, limit: 9 };
+        assert_eq!(store.agenda(&of_saga).await.unwrap().len(), 1);
+        let dead = AgendaQuery { saga: None, state, limit: 9 };
+        assert_eq!(store.agenda(&dead).await.unwrap(), []);
+        let mut last = ends(&taken[..0]);
+        let gone = item(kind, 3);
+        last.agenda = vec![AgendaChange::Clear(taken[1].id), put(&gone)];
+        store.append(&last).await.unwrap();
+        last = ends(&take(store, kind, 9).await);
+        store.append(&last).await.unwrap();
+    }
 }

@@ -3,14 +3,20 @@
 use quadrille::{
     id::Lane,
     runtime::Timestamp,
-    store::{EventStore, Floor, StoreError, postgres::PostgresStore},
+    store::{
+        AgendaChange, AgendaKind, AgendaQuery, Append, EventStore, Floor, StoreError,
+        postgres::PostgresStore,
+    },
 };
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{
+    Connection as _, PgConnection, SqlSafeStr as _,
+    migrate::{Migration, MigrationType},
+};
 use std::time::Duration;
 
 use super::{
     place::{Database, admin_url, execute},
-    work::{append, begin, head, whole},
+    work::{append, begin, ends, head, item, take, whole},
 };
 
 /// A role of its own; it belongs to the server, not to a database.
@@ -79,9 +85,58 @@ async fn use_everything(store: &PostgresStore) {
     assert!(store.lease("l", "a", Duration::from_secs(9)).await.unwrap().is_some());
     store.release("l", "a").await.unwrap();
     store.set_shards(2).await.unwrap();
-    assert_eq!(store.prune_causes(Timestamp(i64::MAX)).await.unwrap(), 2);
+    for kind in [AgendaKind::Deadline, AgendaKind::Effect] {
+        let more = AgendaChange::Put(Box::new(item(kind, 2)));
+        store.append(&Append { agenda: vec![more], ..Append::default() }).await.unwrap();
+        let items = take(store, kind, 9).await;
+        assert_eq!(items.len(), 2);
+        store.append(&ends(&items)).await.unwrap();
+        let agenda = vec![AgendaChange::Clear(items[1].id)];
+        store.append(&Append { agenda, ..Append::default() }).await.unwrap();
+    }
+    let all = AgendaQuery { limit: 9, ..AgendaQuery::default() };
+    assert_eq!(store.agenda(&all).await.unwrap(), []);
+    assert_eq!(store.prune_causes(Timestamp(i64::MAX)).await.unwrap(), 4);
     assert_eq!(store.read_lane(Lane(1), 0, 9).await.unwrap().len(), 1);
 }
+
+/// A role that was granted its rights before there was an agenda has them on that, too, when the owner has
+/// brought the tables up to date.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_keeps_its_rights_when_the_tables_grow() {
+    let database = Database::fresh().await;
+    let role = make_role(&database).await;
+    let mut owner = database.connect().await;
+    let record = "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, name text NOT NULL, \
+                  checksum bytea NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())";
+    execute(&mut owner, record).await;
+    for (version, sql) in (1..).zip(BEFORE_AGENDA) {
+        execute(&mut owner, sql).await;
+        let kind = MigrationType::Simple;
+        let migration = Migration::new(version, "old".into(), kind, sql.into_sql_str(), false);
+        sqlx::query(
+            "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, 'old', $2)",
+        )
+        .bind(version)
+        .bind(&*migration.checksum)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    }
+    execute(&mut owner, &format!("SELECT grant_service_role('{role}')")).await;
+    PostgresStore::migrate(&database.url()).await.unwrap();
+    let store = PostgresStore::connect(&database.url_as(Some(&role))).await.unwrap();
+    use_everything(&store).await;
+    drop(store);
+    drop(owner);
+    drop_role(database, &role).await;
+}
+
+const BEFORE_AGENDA: [&str; 3] = [
+    include_str!("../../migrations/postgres/0001_event_store.sql"),
+    include_str!("../../migrations/postgres/0002_append.sql"),
+    include_str!("../../migrations/postgres/0003_claim.sql"),
+];
 
 /// A role that may not make the tables is told who may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

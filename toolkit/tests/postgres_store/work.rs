@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quadrille::{
-    id::{CauseId, EventId, Lane, SagaId, SourceLane, StreamId, Version},
+    id::{AgendaId, CauseId, EventId, Lane, SagaId, SourceLane, StreamId, Version},
     runtime::{Runtime, Timestamp},
     store::{
-        Answer, Append, Claim, Claimed, EventStore, Gap, HeldChange, HeldMessage, HeldState,
-        NewEvent, NewSnapshot, PositionMove, Registration, Route, StartAt, StreamRead,
+        AgendaChange, AgendaClaim, AgendaItem, AgendaKind, AgendaState, Answer, Append, Claim,
+        Claimed, EventStore, Gap, HeldChange, HeldMessage, HeldState, NewEvent, NewSnapshot,
+        PositionMove, Registration, Route, StartAt, StreamRead,
     },
 };
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
@@ -104,6 +105,8 @@ pub(crate) fn whole(epoch: u64) -> Append {
     whole.held.push(HeldChange::Hold(Box::new(message)));
     whole.held.push(HeldChange::Release { source: source(), id: "m".into(), attempts: 1 });
     whole.gaps.push(Gap { source: source(), from: 1, to: 2 });
+    whole.agenda.push(AgendaChange::Put(Box::new(item(AgendaKind::Deadline, 1))));
+    whole.agenda.push(AgendaChange::Put(Box::new(item(AgendaKind::Effect, 1))));
     whole.snapshots.push(NewSnapshot {
         stream: stream("whole"),
         version: 1,
@@ -111,6 +114,65 @@ pub(crate) fn whole(epoch: u64) -> Append {
         state: Bytes::from_static(b"{}"),
     });
     whole
+}
+
+/// An item of the agenda; its name is that of its kind.
+pub(crate) fn item(kind: AgendaKind, due: i64) -> AgendaItem {
+    let runtime = Runtime::tokio();
+    AgendaItem {
+        id: AgendaId(runtime.new_uuid()),
+        kind,
+        name: kind.name().into(),
+        key: "k".into(),
+        saga: SagaId(runtime.new_uuid()),
+        causation: "a test".into(),
+        trace: None,
+        payload: Bytes::from_static(b"{}"),
+        set_at: Timestamp(1),
+        due: Timestamp(due),
+        state: AgendaState::Pending,
+        attempts: 0,
+        begun: false,
+        outcome: None,
+        reason: String::new(),
+        token: runtime.new_uuid(),
+    }
+}
+
+/// Claims, for an hour.
+pub(crate) async fn take(
+    store: &dyn EventStore,
+    kind: AgendaKind,
+    limit: usize,
+) -> Vec<AgendaItem> {
+    let claim = AgendaClaim {
+        kind,
+        names: vec![kind.name().into(), "another".into()],
+        now: Timestamp(1_000),
+        token: Runtime::tokio().new_uuid(),
+        lease: Duration::from_secs(3600),
+        limit,
+    };
+    store.claim_agenda(&claim).await.unwrap()
+}
+
+/// Ends what was claimed: the first is done, the others are tried again a little later.
+pub(crate) fn ends(items: &[AgendaItem]) -> Append {
+    let end = |(n, item): (usize, &AgendaItem)| match n {
+        0 => AgendaChange::Done { id: item.id, token: item.token },
+        _ => AgendaChange::Update {
+            id: item.id,
+            token: item.token,
+            due: Timestamp(item.due.0 + 1),
+            state: AgendaState::Pending,
+            attempts: 1,
+            begun: true,
+            outcome: Some(Bytes::from_static(b"{}")),
+            reason: "closed".into(),
+        },
+    };
+    let agenda = items.iter().enumerate().map(end).collect();
+    Append { cause: Some(new_cause()), agenda, ..Append::default() }
 }
 
 pub(crate) async fn head(store: &dyn EventStore, name: &str) -> Version {

@@ -9,7 +9,7 @@ pub(super) enum Needs {
     Nothing,
     /// PostgreSQL and Kafka, with their addresses in the environment.
     Servers,
-    /// It starts servers of its own, to see them stop.
+    /// It starts servers of its own, to see them stop, through the xtask that `QUADRILLE_XTASK` names.
     OwnServers,
 }
 
@@ -84,7 +84,7 @@ pub(super) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "servers",
-        what: "xtask's own servers: they start, and are gone however xtask ends",
+        what: "servers of the tests' own: killed under the services, and gone however xtask ends",
         servers: Needs::OwnServers,
         pick: Pick::Prefix("servers_"),
     },

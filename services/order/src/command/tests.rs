@@ -12,6 +12,7 @@ fn place() -> PlaceOrder {
         account: "a-1".parse().unwrap(),
         lines: vec![line].try_into().unwrap(),
         destination: "FR".parse().unwrap(),
+        finish_within: FINISH_WITHIN,
     }
 }
 
@@ -20,7 +21,7 @@ fn id() -> OrderId {
 }
 
 fn created() -> OrderCreated {
-    let PlaceOrder { order, customer, account, lines, destination } = place();
+    let PlaceOrder { order, customer, account, lines, destination, .. } = place();
     OrderCreated { order, customer, account, total: lines.total(), lines, destination }
 }
 

@@ -58,7 +58,7 @@ impl Shop {
     pub(crate) async fn open() -> Self {
         let log = MemoryLog::default();
         let order = start(Orders, &log).await;
-        let payment = start(Payment, &log).await;
+        let payment = start(Payment::default(), &log).await;
         let inventory = start(Inventory, &log).await;
         let shipping = start(Shipping::default(), &log).await;
         let routers = [

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     Decider,
-    finish::{Decided, Stamp, trace_parent},
+    finish::{Part, Stamp, carried},
     open::TaskState,
     work::{AgendaStep, AgendaWork, Work},
 };
@@ -113,7 +113,7 @@ impl<S: Service> Decider<S> {
             key,
             saga: stamp.saga,
             causation: stamp.causation.clone(),
-            trace: Some(trace_parent(stamp, id.0)),
+            trace: Some(carried(stamp, EventId(id.0))),
             payload,
             set_at: stamp.time,
             due,
@@ -164,7 +164,7 @@ impl<S: Service> Decider<S> {
     pub(super) fn finish_agenda(
         &mut self,
         work: usize,
-        decided: Decided,
+        part: Part,
         result: Result<(), HandlerError>,
         now: Timestamp,
     ) {
@@ -174,14 +174,14 @@ impl<S: Service> Decider<S> {
         if self.is_void(item.id) {
             return;
         }
-        let reads = decided.streams.clone();
+        let reads = part.streams.clone();
         let stamp = Stamp {
             saga: item.saga,
             causation: causation(&item),
             time: now,
             trace: item.trace.clone(),
         };
-        if let Err(error) = result.and_then(|()| self.contribute(decided, &stamp)) {
+        if let Err(error) = result.and_then(|()| self.contribute(part, &stamp)) {
             self.note_reads(&reads);
             self.fail_agenda(&item, &step, &error);
             return;

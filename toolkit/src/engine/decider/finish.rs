@@ -12,11 +12,12 @@ use crate::{
     barrier::{self, Participation},
     engine::client::Receipt,
     error::HandlerError,
-    id::{SagaId, StreamId},
+    id::{EventId, SagaId, StreamId},
     log::partition::lane_of,
     runtime::Timestamp,
     service::Service,
     store::{NewEvent, Route},
+    telemetry::{Decided, Pending, Tracer},
     turn::{AgendaDraft, InTurn, TurnCell},
 };
 
@@ -25,11 +26,12 @@ pub(super) struct Stamp {
     pub(super) saga: SagaId,
     pub(super) causation: String,
     pub(super) time: Timestamp,
+    /// What the events carry on. `None` when nothing that was traced has led here.
     pub(super) trace: Option<Arc<str>>,
 }
 
 /// What a turn has read and decided.
-pub(super) struct Decided {
+pub(super) struct Part {
     pub(super) streams: Vec<InTurn>,
     pub(super) drafts: Vec<Draft>,
     pub(super) agenda: Vec<AgendaDraft>,
@@ -43,48 +45,51 @@ impl<S: Service> Decider<S> {
         cell: &TurnCell,
         result: Result<(), HandlerError>,
     ) -> bool {
-        let (decided, fault, now) = {
+        let (part, fault, now) = {
             let mut turn = cell.lock();
             let streams = std::mem::take(&mut turn.streams);
             let drafts = std::mem::take(&mut turn.drafts);
             let agenda = std::mem::take(&mut turn.agenda);
-            (Decided { streams, drafts, agenda }, turn.fault.take(), turn.context.now)
+            (Part { streams, drafts, agenda }, turn.fault.take(), turn.context.now)
         };
-        if !self.is_current(&decided.streams) {
+        if !self.is_current(&part.streams) {
             return false;
         }
         let result = fault.map_or(result, Err);
         match &self.open.tasks[index].subject {
             Subject::Message { message, via, .. } => {
                 let (message, via) = (message.clone(), *via);
-                match result {
+                let hop = self.status.tracer.message(&message, via.attempts());
+                let result = match result {
                     Ok(()) => {
-                        let trace = message.trace.clone();
                         let stamp = Stamp {
                             saga: message.saga,
                             causation: message.id.to_string(),
                             time: now,
-                            trace,
+                            trace: Some(hop.carried.clone()),
                         };
-                        if let Err(error) = self.contribute(decided, &stamp) {
-                            self.fail_message(&message, via, &error);
-                        } else {
-                            self.message_applied(&message, via);
-                        }
+                        self.contribute(part, &stamp)
                     }
                     Err(error) => {
-                        self.note_reads(&decided.streams);
-                        self.fail_message(&message, via, &error);
+                        self.note_reads(&part.streams);
+                        Err(error)
                     }
+                };
+                match &result {
+                    Ok(()) => self.message_applied(&message, via),
+                    Err(error) => self.fail_message(&message, via, error),
                 }
+                self.tell(|tracer, end| {
+                    tracer.processed(hop, &message, (now, end), result.as_ref().err())
+                });
             }
             Subject::Command { work } => {
                 let work = *work;
-                self.finish_command(work, decided, result, now, cell);
+                self.finish_command(work, part, result, now, cell);
             }
             Subject::Agenda { work } => {
                 let work = *work;
-                self.finish_agenda(work, decided, result, now);
+                self.finish_agenda(work, part, result, now);
             }
             Subject::Unreadable { .. }
             | Subject::Stuck { .. }
@@ -92,6 +97,14 @@ impl<S: Service> Decider<S> {
             | Subject::RetryEnd { .. } => {}
         }
         true
+    }
+
+    /// Keeps a span until the batch is committed.
+    fn tell(&mut self, span: impl FnOnce(&Tracer, Timestamp) -> Option<Pending>) {
+        let tracer = &self.status.tracer;
+        if tracer.is_on() {
+            self.open.spans.extend(span(tracer, self.runtime.clock.now()));
+        }
     }
 
     fn is_current(&mut self, streams: &[InTurn]) -> bool {
@@ -108,28 +121,34 @@ impl<S: Service> Decider<S> {
     fn finish_command(
         &mut self,
         work: usize,
-        decided: Decided,
+        part: Part,
         result: Result<(), HandlerError>,
         now: Timestamp,
         cell: &TurnCell,
     ) {
         let Work::Command(job) = &self.open.works[work] else { return };
-        let (stream, cause) = (job.stream().clone(), job.cause());
+        let (stream, cause, command) = (job.stream().clone(), job.cause(), job.name());
+        let request = job.request().cloned();
         if let Err(error) = result {
-            self.note_reads(&decided.streams);
+            self.note_reads(&part.streams);
             self.open.failed_jobs.insert(work, error);
             return;
         }
-        let Decided { streams, drafts, .. } = &decided;
+        let Part { streams, drafts, .. } = &part;
         // Later commands on a stream belong to the saga that its first event belongs to.
         let own = streams.iter().find(|s| s.stream == stream);
-        let saga = own.and_then(|s| s.first_saga).unwrap_or_else(|| cell.lock().context.saga);
+        let fresh = cell.lock().context.saga;
+        let saga = own.and_then(|s| s.first_saga).unwrap_or(fresh);
         let read = own.map_or(0, |s| s.read);
         let version = read + drafts.iter().filter(|d| d.stream == stream).count() as u64;
         let causation =
             cause.map_or_else(|| format!("command:{}", self.runtime.new_uuid()), |c| c.to_string());
-        let stamp = Stamp { saga, causation, time: now, trace: None };
-        match self.contribute(decided, &stamp) {
+        let hop = self.status.tracer.command(request.as_ref(), fresh, saga);
+        let stamp = Stamp { saga, causation, time: now, trace: Some(hop.carried.clone()) };
+        let result = self.contribute(part, &stamp);
+        let decided = Decided { command, stream: &stream, saga };
+        self.tell(|tracer, end| tracer.decided(hop, &decided, (now, end), result.as_ref().err()));
+        match result {
             Ok(()) => {
                 self.open.receipts.insert(work, Receipt { saga, version });
             }
@@ -140,12 +159,8 @@ impl<S: Service> Decider<S> {
     }
 
     /// Puts a turn's reads, events, new states, deadlines and effects into the batch.
-    pub(super) fn contribute(
-        &mut self,
-        decided: Decided,
-        stamp: &Stamp,
-    ) -> Result<(), HandlerError> {
-        let Decided { streams, drafts, agenda } = decided;
+    pub(super) fn contribute(&mut self, part: Part, stamp: &Stamp) -> Result<(), HandlerError> {
+        let Part { streams, drafts, agenda } = part;
         self.note_reads(&streams);
         let mut entries = self.changed(&streams, &drafts, stamp)?;
         for draft in drafts {
@@ -214,7 +229,7 @@ impl<S: Service> Decider<S> {
             saga: stamp.saga,
             causation: stamp.causation.clone(),
             time: stamp.time,
-            trace: Some(trace_parent(stamp, id.0)),
+            trace: Some(carried(stamp, id)),
             route,
         }
     }
@@ -239,18 +254,8 @@ fn participation_after(
     Ok(after)
 }
 
-/// The creation context of an event: the trace of what caused it, or one named after its saga; the span
-/// named after the event. So a saga is one trace also where nobody traces.
-pub(super) fn trace_parent(stamp: &Stamp, id: uuid::Uuid) -> Arc<str> {
-    let (_, span) = id.as_u64_pair();
-    let from_cause = stamp.trace.as_deref().and_then(|parent| {
-        let mut parts = parent.split('-');
-        let (version, trace, _, flags) =
-            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        (version == "00" && trace.len() == 32).then_some((trace, flags))
-    });
-    match from_cause {
-        Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}").into(),
-        None => format!("00-{}-{span:016x}-01", stamp.saga.0.simple()).into(),
-    }
+/// The creation context of what a turn makes: that of what caused it, or one named after its saga. So a saga is
+/// one trace also where nobody traces.
+pub(super) fn carried(stamp: &Stamp, id: EventId) -> Arc<str> {
+    stamp.trace.clone().unwrap_or_else(|| Tracer::unprompted(stamp.saga, id))
 }

@@ -15,6 +15,7 @@ use crate::{
     handler::Run,
     id::{CauseId, StreamId},
     service::short_name,
+    telemetry::Request,
     turn::{Loaded, TurnCell, decide},
 };
 
@@ -31,6 +32,8 @@ pub(crate) trait Job: Send + fmt::Debug {
     fn name(&self) -> &'static str;
     fn stream(&self) -> &StreamId;
     fn cause(&self) -> Option<CauseId>;
+    /// The request that it serves, for its trace.
+    fn request(&self) -> Option<&Arc<Request>>;
     /// Decides in a turn; the last decision is the one that counts.
     fn start(&self, cell: TurnCell) -> Run;
     /// The answer of the last decision, as it is stored for a repeated command (P17).
@@ -45,6 +48,7 @@ pub(crate) struct CommandJob<C: Command> {
     stream: StreamId,
     command: C,
     cause: Option<CauseId>,
+    request: Option<Arc<Request>>,
     verdict: Arc<Mutex<Option<Result<(), C::Refusal>>>>,
     reply: Reply<C::Refusal>,
 }
@@ -54,9 +58,10 @@ impl<C: Command> CommandJob<C> {
         stream: StreamId,
         command: C,
         cause: Option<CauseId>,
+        request: Option<Arc<Request>>,
         reply: Reply<C::Refusal>,
     ) -> Self {
-        Self { stream, command, cause, verdict: Arc::default(), reply }
+        Self { stream, command, cause, request, verdict: Arc::default(), reply }
     }
 }
 
@@ -77,6 +82,10 @@ impl<C: Command> Job for CommandJob<C> {
 
     fn cause(&self) -> Option<CauseId> {
         self.cause
+    }
+
+    fn request(&self) -> Option<&Arc<Request>> {
+        self.request.as_ref()
     }
 
     fn start(&self, cell: TurnCell) -> Run {

@@ -21,6 +21,7 @@ use crate::{
     id::{CauseId, SagaId, SourceLane, StreamId, Version},
     log::record::{Message, decode_held},
     store::{HeldChange, HeldMessage, NewEvent},
+    telemetry::Pending,
     turn::{TurnCell, Want},
 };
 
@@ -128,6 +129,8 @@ pub(crate) struct Open {
     /// Commands whose id is being decided already.
     pub(crate) twins: Vec<Box<dyn Job>>,
     pub(crate) outcomes: Outcomes,
+    /// What is told of the batch once it is committed.
+    pub(crate) spans: Vec<Pending>,
 }
 
 /// What became of the messages of a batch, for the counters.

@@ -25,6 +25,7 @@ use crate::{
     store::{
         Answer, Append, AppendError, Appended, NewEvent, NewSnapshot, Published, RecordedEvent,
     },
+    telemetry::Pending,
 };
 
 /// A batch that is being committed.
@@ -40,6 +41,7 @@ pub(crate) struct Sealed {
     pub(super) causes: HashSet<CauseId>,
     twins: Vec<Box<dyn Job>>,
     outcomes: Outcomes,
+    spans: Vec<Pending>,
 }
 
 /// What a committed batch leaves to do.
@@ -121,6 +123,7 @@ impl<S: Service> Decider<S> {
             causes: open.causes,
             twins: open.twins,
             outcomes: open.outcomes,
+            spans: open.spans,
         });
         Some(append)
     }
@@ -158,13 +161,18 @@ impl<S: Service> Decider<S> {
         let Some(sealed) = self.sealed.take() else { return Settled::default() };
         let append = &sealed.append;
         self.lanes.committed(&append.positions);
+        let holds = !sealed.held.is_empty();
         for ((source, key), held) in sealed.held {
             self.lanes.set_held(&source, &key, held);
+        }
+        if holds {
+            self.status.gauges.held(self.lanes.held_keys());
         }
         for (stream, entry) in sealed.base.into_iter().chain(sealed.layer) {
             self.cache.put(stream, entry);
         }
         self.count(append, &sealed.outcomes, sealed.receipts.len());
+        self.status.tracer.committed(sealed.spans, append, &*self.runtime.clock);
         for (index, work) in sealed.works.into_iter().enumerate() {
             let Work::Command(job) = work else { continue };
             if let Some(receipt) = sealed.receipts.get(&index) {
@@ -189,6 +197,7 @@ impl<S: Service> Decider<S> {
         let counters = &self.status.counters;
         add(&counters.appends, 1);
         add(&counters.events_appended, append.events.len());
+        self.status.gauges.append_events.observe(append.events.len() as u64);
         add(&counters.messages_applied, outcomes.applied);
         add(&counters.messages_skipped, outcomes.skipped);
         add(&counters.messages_parked, outcomes.parked);

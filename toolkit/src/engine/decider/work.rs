@@ -83,6 +83,16 @@ pub(crate) enum Via {
     Held { attempts: u32, held_at: Timestamp, state: HeldState },
 }
 
+impl Via {
+    /// How often it was tried before.
+    pub(crate) fn attempts(self) -> u32 {
+        match self {
+            Self::Lane => 0,
+            Self::Held { attempts, .. } => attempts,
+        }
+    }
+}
+
 impl Work {
     /// The lane that brought it, if one did.
     pub(crate) fn source(&self) -> Option<&SourceLane> {

@@ -150,6 +150,8 @@ impl<S: Service> Running<S> {
                 self.commit_backoff.reset();
                 self.end_contention();
                 self.parts.status.trouble("store", None);
+                let took = self.parts.runtime.clock.now().since(self.sealed_at);
+                self.parts.status.gauges.append.observe_time(took);
                 let settled = self.parts.decider.committed(&appended);
                 if !settled.fresh.is_empty() {
                     // A relay that is behind reads the store instead: nothing waits here, nothing is lost.
@@ -185,7 +187,7 @@ impl<S: Service> Running<S> {
                     tracing::warn!(%lane, "another instance has taken the lane over");
                     self.assigned.entry(lane).and_modify(|at| *at = Some(again));
                 }
-                self.parts.status.lanes_owned(self.parts.decider.lanes.len());
+                self.parts.status.lanes(&self.parts.decider.lanes);
             }
             CommitVerdict::Stale(lanes) => {
                 self.load = Load::idle();

@@ -50,7 +50,7 @@ impl<S: Service> Running<S> {
             self.parts.decider.drop_lane(lane);
         }
         self.full.retain(|lane| !lanes.contains(lane));
-        self.parts.status.lanes_owned(self.parts.decider.lanes.len());
+        self.parts.status.lanes(&self.parts.decider.lanes);
     }
 
     /// Two instances that both believe that a lane is theirs would take it from each other for ever: wait,
@@ -129,7 +129,7 @@ impl<S: Service> Running<S> {
                 for (lane, claimed) in lanes.into_iter().zip(claimed) {
                     self.claimed(lane, claimed).await;
                 }
-                self.parts.status.lanes_owned(self.parts.decider.lanes.len());
+                self.parts.status.lanes(&self.parts.decider.lanes);
             }
             Err(error) => {
                 self.parts.status.trouble("store", Some(error.to_string()));

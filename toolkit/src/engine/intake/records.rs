@@ -17,6 +17,7 @@ impl<S: Service> Running<S> {
         match delivery {
             Ok(Delivery::Records(records)) => {
                 self.log_backoff.reset();
+                self.parts.status.tracer.polled(&records, &*self.parts.runtime.clock);
                 let mut gaps = vec![];
                 for record in records {
                     if let Some(gap) = self.record(record) {

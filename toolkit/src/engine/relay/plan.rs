@@ -10,8 +10,8 @@ use crate::{
 pub(crate) struct Tail {
     /// The last record of ours: its number and its id.
     pub(crate) last: Option<(LaneSeq, EventId)>,
-    /// Nothing was ever removed from the partition.
-    pub(crate) untouched: bool,
+    /// The first offset that retention has left; 0 when nothing was ever removed from the partition.
+    pub(crate) start_offset: i64,
     /// The offset after the last record or mark.
     pub(crate) end_offset: i64,
     /// No transaction is open.
@@ -62,24 +62,27 @@ pub(crate) fn judge(
     }
 }
 
-/// A partition that holds nothing of ours.
+/// A partition that holds nothing of ours: the floor says what was removed from it.
 fn judge_empty(lane: Lane, head: LaneSeq, tail: &Tail, floor: Option<&Floor>) -> Start {
     match floor {
         Some(floor) if floor.topic_id != tail.topic_id => Start::After(0),
-        Some(floor) if floor.end_offset == tail.end_offset && floor.lane_seq <= head => {
-            Start::After(floor.lane_seq)
-        }
         Some(floor) if floor.lane_seq > head => Start::Halt(format!(
             "{lane:?}: number {} was published, the store ends at {head}: the store has lost committed events",
             floor.lane_seq
         )),
-        _ if tail.untouched => Start::After(0),
+        // All that it ever held was looked through.
+        _ if tail.start_offset == 0 => Start::After(0),
+        // What was removed lies before the floor; what lies behind it was looked through, aborted
+        // transactions mostly. (To ask for the floor at the very end would halt after each of those.)
+        Some(floor) if (tail.start_offset..=tail.end_offset).contains(&floor.end_offset) => {
+            Start::After(floor.lane_seq)
+        }
         Some(floor) => Start::Halt(format!(
-            "{lane:?}: retention has emptied the partition, and it has grown to offset {} since its floor was written at \
-             {}: nobody knows how far it was published; raise the topic's retention, and set the floor by hand",
-            tail.end_offset, floor.end_offset
+            "{lane:?}: retention has emptied the partition up to offset {}, and it has grown since its floor was \
+             written at {}: nobody knows how far it was published; raise the topic's retention, and set the floor by hand",
+            tail.start_offset, floor.end_offset
         )),
-        None if head == 0 => Start::After(0),
+        // Also with an empty store: it may be one that has lost everything.
         None => Start::Halt(format!(
             "{lane:?}: retention has emptied the partition before a floor was written: nobody knows how far it was \
              published; raise the topic's retention, and set the floor by hand"
@@ -100,7 +103,7 @@ mod tests {
     fn tail(last: Option<(LaneSeq, EventId)>) -> Tail {
         Tail {
             last,
-            untouched: true,
+            start_offset: 0,
             end_offset: 7,
             stable: true,
             topic_id: "t".into(),
@@ -126,25 +129,34 @@ mod tests {
 
     #[test]
     fn p06_an_emptied_partition_starts_at_its_floor() {
-        let emptied = Tail { untouched: false, ..tail(None) };
+        let emptied = Tail { start_offset: 7, ..tail(None) };
         assert_eq!(judge(Lane(0), 9, &emptied, None, Some(&floor(6, 7, "t"))), Start::After(6));
     }
 
     #[test]
-    fn p06_a_new_topic_gets_everything_again() {
-        let emptied = Tail { untouched: true, ..tail(None) };
-        assert_eq!(judge(Lane(0), 9, &emptied, None, Some(&floor(6, 7, "old"))), Start::After(0));
+    fn p06_aborted_records_behind_the_floor_do_not_matter() {
+        let grown = Tail { start_offset: 5, end_offset: 7, ..tail(None) };
+        assert_eq!(judge(Lane(0), 9, &grown, None, Some(&floor(6, 5, "t"))), Start::After(6));
+        assert_eq!(judge(Lane(0), 9, &grown, None, Some(&floor(6, 6, "t"))), Start::After(6));
     }
 
     #[test]
-    fn p06_an_emptied_partition_that_has_grown_since_its_floor_halts() {
-        let emptied = Tail { untouched: false, ..tail(None) };
-        assert!(matches!(
-            judge(Lane(0), 9, &emptied, None, Some(&floor(6, 5, "t"))),
-            Start::Halt(_)
-        ));
-        assert!(matches!(judge(Lane(0), 9, &emptied, None, None), Start::Halt(_)));
-        assert_eq!(judge(Lane(0), 0, &emptied, None, None), Start::After(0));
+    fn p06_a_new_topic_gets_everything_again() {
+        let emptied = Tail { start_offset: 7, ..tail(None) };
+        let old = floor(6, 7, "old");
+        assert_eq!(judge(Lane(0), 9, &tail(None), None, Some(&old)), Start::After(0));
+        assert_eq!(judge(Lane(0), 9, &emptied, None, Some(&old)), Start::After(0));
+    }
+
+    #[test]
+    fn p06_records_removed_behind_the_floor_halt() {
+        let emptied = Tail { start_offset: 7, ..tail(None) };
+        let halts = |head, floor: Option<&Floor>| {
+            matches!(judge(Lane(0), head, &emptied, None, floor), Start::Halt(_))
+        };
+        assert!(halts(9, Some(&floor(6, 5, "t"))), "it lags");
+        assert!(halts(9, Some(&floor(6, 8, "t"))), "the log has lost its end");
+        assert!(halts(9, None) && halts(0, None), "there is none");
     }
 
     #[test]

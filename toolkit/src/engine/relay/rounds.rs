@@ -10,12 +10,15 @@ use crate::{
         record::{ServiceIdentity, encode},
     },
     store::{EventStore, RecordedEvent, StoreError},
+    telemetry::metrics::Lag,
 };
 
 struct LaneQueue {
     /// The last number that is in the log.
     published: LaneSeq,
     /// The last number that is in the round being published.
+    sent: LaneSeq,
+    /// The last number that is in the next round; what is queued follows on from it.
     taken: LaneSeq,
     /// Events after `taken`, dense.
     queue: VecDeque<RecordedEvent>,
@@ -25,18 +28,21 @@ struct LaneQueue {
 }
 
 /// The lanes of one shard.
-pub(super) struct Rounds {
+pub(crate) struct Rounds {
     lanes: BTreeMap<Lane, LaneQueue>,
+    /// The next round, made while the last one is under way.
+    prepared: Vec<NewRecord>,
     /// Where the next round begins, so that no lane starves.
     next: Option<Lane>,
 }
 
 impl Rounds {
     /// Each lane with the last number in the log, the last one in the store, and that of its floor.
-    pub(super) fn new(positions: Vec<(Lane, LaneSeq, LaneSeq, LaneSeq)>) -> Self {
+    pub(crate) fn new(positions: Vec<(Lane, LaneSeq, LaneSeq, LaneSeq)>) -> Self {
         let lanes = positions.into_iter().map(|(lane, published, head, floor)| {
             let queue = LaneQueue {
                 published,
+                sent: published,
                 taken: published,
                 queue: VecDeque::new(),
                 known_head: head,
@@ -44,11 +50,11 @@ impl Rounds {
             };
             (lane, queue)
         });
-        Self { lanes: lanes.collect(), next: None }
+        Self { lanes: lanes.collect(), prepared: vec![], next: None }
     }
 
     /// Takes events from memory, as far as they follow on.
-    pub(super) fn offer(&mut self, events: &[RecordedEvent]) {
+    pub(crate) fn offer(&mut self, events: &[RecordedEvent]) {
         for event in events {
             let Some(published) = &event.published else { continue };
             let Some(lane) = self.lanes.get_mut(&published.lane) else { continue };
@@ -86,31 +92,52 @@ impl Rounds {
         Ok(whole)
     }
 
-    /// The next round: at most `max` records, each lane's in order.
-    pub(super) fn take(&mut self, identity: &ServiceIdentity, max: usize) -> Vec<NewRecord> {
-        let mut round = vec![];
+    /// Makes records of what is queued, until the next round has `max`: each lane's in order.
+    pub(crate) fn prepare(&mut self, identity: &ServiceIdentity, max: usize) {
         let first = self.next.unwrap_or(Lane(0));
         let order: Vec<Lane> =
             self.lanes.range(first..).chain(self.lanes.range(..first)).map(|(l, _)| *l).collect();
         for id in order {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            while round.len() < max {
+            while self.prepared.len() < max {
                 let Some(event) = lane.queue.pop_front() else { break };
                 lane.taken = event.published.as_ref().map_or(lane.taken, |p| p.lane_seq);
-                round.extend(encode(identity, &event));
+                self.prepared.extend(encode(identity, &event));
             }
-            if round.len() >= max {
+            if self.prepared.len() >= max {
                 self.next = Some(id);
                 break;
             }
         }
-        round
+    }
+
+    /// How many records the next round has so far.
+    pub(super) fn prepared(&self) -> usize {
+        self.prepared.len()
+    }
+
+    /// The next round, to be published now.
+    pub(crate) fn take(&mut self) -> Vec<NewRecord> {
+        for lane in self.lanes.values_mut() {
+            lane.sent = lane.taken;
+        }
+        std::mem::take(&mut self.prepared)
     }
 
     /// The round is in the log.
     pub(super) fn published(&mut self) {
         for lane in self.lanes.values_mut() {
-            lane.published = lane.taken;
+            lane.published = lane.sent;
+        }
+    }
+
+    /// How far the log is behind. To be asked between rounds, when nothing is taken but not published.
+    pub(super) fn lag(&self) -> Lag {
+        let lanes = self.lanes.values();
+        let behind = |lane: &LaneQueue| lane.known_head.saturating_sub(lane.published);
+        Lag {
+            events: lanes.clone().map(behind).sum(),
+            oldest: lanes.filter_map(|lane| lane.queue.front()).map(|event| event.time).min(),
         }
     }
 

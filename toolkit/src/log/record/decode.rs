@@ -5,14 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    EVENT_TYPE_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, TRACE_BYTES_MAX, header,
-    headers_from_json, lane_seq, name, parse_number,
+    EVENT_TYPE_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, header, headers_from_json, lane_seq, name,
+    parse_number,
 };
 use crate::{
     id::{EventId, InvalidId, KEY_BYTES_MAX, LaneSeq, SagaId, SourceLane, check_text},
     log::{Header, LogRecord, partition::lane_of},
     runtime::Timestamp,
     store::HeldMessage,
+    telemetry::{SpanContext, carried::Parts},
 };
 
 /// An event of another service, as a record brought it.
@@ -36,7 +37,8 @@ pub struct Message {
     pub time: Timestamp,
     /// The payload.
     pub payload: Bytes,
-    /// The `traceparent`, when there is one that can be read.
+    /// The `traceparent`, when there is one that can be read, and what came with it: `tracestate` and
+    /// `baggage`, a line each.
     pub trace: Option<Arc<str>>,
     /// All headers, for the case that the message is held back.
     pub headers: Arc<[Header]>,
@@ -231,8 +233,10 @@ impl<'a> Read<'a> {
 
     /// A trace that cannot be read is no reason to refuse an event.
     fn trace(&self) -> Option<Arc<str>> {
-        let text = self.text(name::TRACE_PARENT).ok()?;
-        check_text(text, TRACE_BYTES_MAX).ok().map(|()| text.into())
+        let parent = self.text(name::TRACE_PARENT).ok()?;
+        SpanContext::parse(parent)?;
+        let (state, baggage) = (self.text(name::TRACE_STATE).ok(), self.text(name::BAGGAGE).ok());
+        Some(Parts { parent, state, baggage }.join())
     }
 
     fn text(&self, name: &str) -> Result<&'a str, String> {

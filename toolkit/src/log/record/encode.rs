@@ -9,6 +9,7 @@ use crate::{
     id::{EventId, LaneSeq},
     log::{LogRecord, NewRecord},
     store::RecordedEvent,
+    telemetry::carried::Parts,
 };
 
 /// Who states the events: gives `ce_source`.
@@ -65,11 +66,17 @@ pub fn encode(service: &ServiceIdentity, event: &RecordedEvent) -> Option<NewRec
     let lane = text.put(published.lane);
     let lane_seq = text.put(published.lane_seq);
     let version = text.put(event.version);
-    let trace = event.trace.as_deref().map(|trace| text.put(trace));
+    let trace = event.trace.as_deref().map(Parts::of).unwrap_or_default();
+    let trace = [
+        (name::TRACE_PARENT, Some(trace.parent).filter(|parent| !parent.is_empty())),
+        (name::TRACE_STATE, trace.state),
+        (name::BAGGAGE, trace.baggage),
+    ]
+    .map(|(name, value)| (name, value.map(|value| text.put(value))));
 
     let text = Bytes::from(text.0);
     let key = text.slice(key);
-    let mut headers = Vec::with_capacity(16);
+    let mut headers = Vec::with_capacity(18);
     let mut add = |name: &'static str, value: Bytes| {
         headers.push(Header { name: Cow::Borrowed(name), value });
     };
@@ -88,8 +95,10 @@ pub fn encode(service: &ServiceIdentity, event: &RecordedEvent) -> Option<NewRec
     add(name::LANE, text.slice(lane));
     add(name::LANE_SEQ, text.slice(lane_seq));
     add(name::STREAM_VERSION, text.slice(version));
-    if let Some(trace) = trace {
-        add(name::TRACE_PARENT, text.slice(trace));
+    for (name, value) in trace {
+        if let Some(value) = value {
+            add(name, text.slice(value));
+        }
     }
     Some(NewRecord {
         lane: published.lane,

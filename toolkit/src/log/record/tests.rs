@@ -184,7 +184,7 @@ fn headers_beyond_the_limits_are_refused_and_the_number_is_still_read() {
 
 #[test]
 fn a_broken_trace_is_ignored() {
-    for broken in [&b"\xff"[..], b"", b"a\nb"] {
+    for broken in [&b"\xff"[..], b"", b"a\nb", b"00-1-2-01"] {
         assert_eq!(
             decode(&with(name::TRACE_PARENT, Some(broken)), Some(LANES)).unwrap().trace,
             None
@@ -236,7 +236,7 @@ proptest! {
         lane_seq in 1..=i64::MAX.cast_unsigned(),
         lanes in 1u32..64,
         ids in any::<(u128, u128)>(),
-        trace in prop::option::of("[0-9a-f-]{1,55}"),
+        trace in prop::option::of("00-[1-9a-f]{32}-[1-9a-f]{16}-0[01](\n[a-z]=[!-~]{1,9}|\n(x=1)?\n[!-~]{1,9})?"),
     ) {
         let mut event = event(&key);
         event.id = EventId(uuid::Uuid::from_u128(ids.0));

@@ -131,3 +131,25 @@ fn a_file_fills_in_and_its_errors_name_it() {
     let good = good.unwrap();
     assert_eq!((good.lanes, good.shards), (4, 2));
 }
+
+#[test]
+fn what_is_wrong_with_spans_is_told_beside_the_rest() {
+    let grpc = OtlpSettings::from_variables(|name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://localhost:4317".to_owned()),
+        "OTEL_EXPORTER_OTLP_PROTOCOL" => Some("grpc".to_owned()),
+        _ => None,
+    });
+    let ours = settings(&[("QUADRILLE_PROCESS_SPANS", "parent")]);
+    let told = with_otlp(ours, grpc).unwrap_err().0;
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("write child or link") && told[1].contains("\"grpc\""), "{told:?}");
+
+    let otlp = OtlpSettings::new("http://localhost:4318");
+    let good = with_otlp(settings(&[("QUADRILLE_INSTANCE", "a")]), Ok(Some(otlp))).unwrap();
+    assert!(good.report().contains("spans go to http://localhost:4318/v1/traces"));
+    let otlp = good.otlp.unwrap();
+    assert_eq!(
+        (otlp.namespace.as_deref(), otlp.instance.as_deref()),
+        (Some("quadrille"), Some("a"))
+    );
+}

@@ -1,6 +1,6 @@
 //! The agenda: changes in an append, claims, and what people ask for (P13, P14).
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use sqlx::{
@@ -49,17 +49,13 @@ const OF_SAGA: &str = columns!(
 
 const ONE: &str = columns!("agenda WHERE id = $1");
 
-const CHANGED: &str = "
-SELECT u.id FROM unnest($1::uuid[], $2::uuid[]) u(id, token)
- WHERE NOT EXISTS (SELECT FROM agenda a WHERE a.id = u.id AND a.token = u.token)";
+const TOKENS: &str = "SELECT id, token FROM agenda WHERE id = ANY ($1)";
 
 /// Adds the arguments of the server's function `change_agenda`, but for the first.
 pub(super) fn arguments(add: &mut Arrays<'_>, plan: &AgendaPlan<'_>) -> Result<(), BoxDynError> {
-    let ended = plan.ended.iter().map(|(id, token)| (*id, Some(*token)));
-    let mut gone: Vec<_> = ended.chain(plan.cleared.iter().map(|id| (*id, None))).collect();
-    gone.sort();
-    add.all(gone.iter().map(|(id, _)| id.0))?;
-    add.all(gone.iter().map(|(_, token)| *token))?;
+    add.all(plan.ended.iter().map(|(id, _)| id.0))?;
+    add.all(plan.ended.iter().map(|(_, token)| *token))?;
+    add.all(plan.cleared.iter().map(|id| id.0))?;
     tried(add, &plan.tried)?;
     add.all(plan.put.iter().map(|item| ItemRow(item)))
 }
@@ -121,10 +117,13 @@ pub(super) async fn changed(
     connections: &Arc<Connections>,
     claimed: &[(AgendaId, Uuid)],
 ) -> Result<Vec<AgendaId>, StoreError> {
-    let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) = claimed.iter().map(|(id, t)| (id.0, *t)).unzip();
-    let found = rows(connections, sqlx::query(CHANGED).bind(ids).bind(tokens)).await?;
-    let id = |row: &PgRow| row.try_get(0).map(AgendaId);
-    found.iter().map(id).collect::<Result<_, _>>().map_err(store_error)
+    let ids: Vec<Uuid> = claimed.iter().map(|(id, _)| id.0).collect();
+    let found = rows(connections, sqlx::query(TOKENS).bind(ids)).await?;
+    let token = |row: &PgRow| Ok((AgendaId(row.try_get(0)?), row.try_get(1)?));
+    let tokens: Result<HashMap<AgendaId, Uuid>, _> = found.iter().map(token).collect();
+    let tokens = tokens.map_err(store_error)?;
+    let is_void = |(id, token): &&(AgendaId, Uuid)| tokens.get(id) != Some(token);
+    Ok(claimed.iter().filter(is_void).map(|(id, _)| *id).collect())
 }
 
 pub(super) async fn claim(

@@ -35,7 +35,7 @@ const WITHOUT_AGENDA: &str = concat!("SELECT ", append!());
 const WITH_AGENDA: &str = concat!(
     "SELECT change_agenda(",
     append!(),
-    ", $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56)"
+    ", $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57)"
 );
 
 /// Streams are locked by slots: an append that only reads a stream has its slot alone, one that writes it

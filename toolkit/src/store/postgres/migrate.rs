@@ -182,7 +182,7 @@ mod tests {
                 "eeef52b4395db037625c11b6a81c8ba8cb5c7396fe903dd0bbdbd68463ad05f0d80c58ab408e502b5a644a66e78f5df6",
                 "94ed22b3b97cae47d05e978f8f3a17d6fbbfc3f119d0511af4b6e7a130c2277af320687892c4b9337fd2af7f8531e7a9",
                 "b1957e490945e5f822176b5d27f97c10ceace087eaab126cdf4580ba47c5090a5a2beb91e7a38764d25dec30dd32f2bc",
-                "f59084460da1b06e2985bc2bdc4a37d9f63d27e82c95670b90a1f26f1f96cb4636708e92ac511a7b9093e1b829fabe25",
+                "b1598aaeb5c5587ee1edb1630610123895aa676a7cc419a1ba640a11f0df024713191f8f60360e0b4cb82d6c07264cd2",
             ],
             "a released migration was edited: add another one instead"
         );

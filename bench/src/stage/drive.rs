@@ -1,0 +1,146 @@
+//! Places orders: as many as go through, or so many a second.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail, ensure};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+
+use super::ends::Ends;
+use crate::{context::Context, meter::Run, sample::percentile};
+
+/// Orders that are begun and not ended, when as many as go through are placed.
+const IN_FLIGHT: u64 = 6_000;
+/// Commands that are under way at the same time.
+const COMMANDS_AT_ONCE: usize = 2_000;
+/// From the last order to its end.
+const QUIET_LIMIT: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// Places orders and sees them end.
+pub(crate) struct Driver {
+    ends: Arc<Ends>,
+    stop: AtomicBool,
+}
+
+/// How long sagas took, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latencies {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+}
+
+impl Driver {
+    pub(crate) fn new(ends: Arc<Ends>) -> Self {
+        Self { ends, stop: AtomicBool::new(false) }
+    }
+
+    /// As many sagas as go through: those that end within the time, after some warm-up.
+    pub(crate) async fn saturate(
+        &self,
+        context: &Context,
+        place: impl AsyncFn(u64) -> Result<()>,
+        warm_up: Duration,
+        time: Duration,
+    ) -> Result<Run> {
+        let room = || self.ends.begun() - self.ends.ended() < IN_FLIGHT;
+        self.run(context, place, room, warm_up, time).await
+    }
+
+    /// So many a second; how long they took from the moment at which they were due.
+    pub(crate) async fn at_rate(
+        &self,
+        context: &Context,
+        place: impl AsyncFn(u64) -> Result<()>,
+        rate: f64,
+        warm_up: Duration,
+        time: Duration,
+    ) -> Result<Latencies> {
+        let (started, first) = (Instant::now(), self.ends.begun());
+        let due = || ((self.ends.begun() - first) as f64) < started.elapsed().as_secs_f64() * rate;
+        self.run(context, place, due, warm_up, time).await?;
+        let mut latencies = self.ends.take_latencies();
+        let wanted = rate * time.as_secs_f64();
+        ensure!(
+            latencies.len() as f64 > wanted * 0.5,
+            "of {wanted:.0} orders only {} were placed and ended: {rate:.0}/s is too much here",
+            latencies.len()
+        );
+        let (p50, p99) = (percentile(&mut latencies, 0.5), percentile(&mut latencies, 0.99));
+        let (Some(p50), Some(p99)) = (p50, p99) else { bail!("nothing ended") };
+        Ok(Latencies { p50, p99 })
+    }
+
+    async fn run(
+        &self,
+        context: &Context,
+        place: impl AsyncFn(u64) -> Result<()>,
+        may_begin: impl Fn() -> bool,
+        warm_up: Duration,
+        time: Duration,
+    ) -> Result<Run> {
+        self.stop.store(false, Ordering::Relaxed);
+        let timing = async {
+            // A group's first assignment takes its time.
+            let first = self.ends.ended();
+            let deadline = Instant::now() + QUIET_LIMIT;
+            while self.ends.ended() == first && Instant::now() < deadline {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            tokio::time::sleep(warm_up).await;
+            self.ends.note_latencies();
+            let (meter, before) = (context.meter(), self.ends.ended());
+            tokio::time::sleep(time).await;
+            let run = meter.stop(self.ends.ended() - before);
+            self.stop.store(true, Ordering::Relaxed);
+            run
+        };
+        let (run, placed) = tokio::join!(timing, self.feed(place, may_begin));
+        placed?;
+        self.until_quiet().await?;
+        ensure!(run.items > 0, "no order ended in {time:?}");
+        Ok(run)
+    }
+
+    async fn feed(
+        &self,
+        place: impl AsyncFn(u64) -> Result<()>,
+        may_begin: impl Fn() -> bool,
+    ) -> Result<()> {
+        let mut placing = FuturesUnordered::new();
+        loop {
+            let go_on = !self.stop.load(Ordering::Relaxed);
+            while go_on && placing.len() < COMMANDS_AT_ONCE && may_begin() {
+                placing.push(place(self.ends.begin()));
+            }
+            if !go_on && placing.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                Some(placed) = placing.next() => placed?,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = self.ends.changed(), if placing.is_empty() => {}
+            }
+        }
+    }
+
+    async fn until_quiet(&self) -> Result<()> {
+        let deadline = Instant::now() + QUIET_LIMIT;
+        while self.ends.ended() < self.ends.begun() {
+            ensure!(
+                Instant::now() < deadline,
+                "{} of {} orders ended within {QUIET_LIMIT:?}",
+                self.ends.ended(),
+                self.ends.begun()
+            );
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+}

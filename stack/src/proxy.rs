@@ -1,0 +1,125 @@
+//! A way to the broker that is ours: requests of a kind are held back, and connections are cut.
+//!
+//! It understands no more of Kafka than a request's kind. The broker's answers name the broker's own
+//! address, to which a client would go next; the proxy puts its port in place of the broker's.
+
+mod connection;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+use std::{
+    collections::BTreeSet,
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use anyhow::{Context, Result, ensure};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{AbortHandle, JoinHandle},
+};
+use wire::Kind;
+
+/// Between some clients and a broker on this machine. Connections are cut when it is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    /// What a client is told to be the broker: `host:port`.
+    pub address: String,
+    shared: Arc<Shared>,
+    listening: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// `host:port`.
+    broker: String,
+    host: String,
+    broker_port: u16,
+    port: u16,
+    /// The kinds of requests that are held back.
+    kinds: watch::Sender<BTreeSet<Kind>>,
+    held: AtomicUsize,
+    closed: AtomicBool,
+    /// Rises with every cut.
+    cuts: watch::Sender<u64>,
+}
+
+impl Proxy {
+    /// Listens, and connects to the broker for each client.
+    ///
+    /// # Errors
+    /// When the broker is not one on this machine: its name with our port must lead here.
+    pub async fn before(broker: &str) -> Result<Self> {
+        let (host, port) = broker.rsplit_once(':').context("a broker is host:port")?;
+        let here = ["127.0.0.1", "localhost"].contains(&host);
+        ensure!(here, "the proxy works before one broker on this machine only, not {broker}");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let own_port = listener.local_addr()?.port();
+        let shared = Arc::new(Shared {
+            broker: broker.to_owned(),
+            host: host.to_owned(),
+            broker_port: port.parse()?,
+            port: own_port,
+            kinds: watch::Sender::default(),
+            held: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            cuts: watch::Sender::default(),
+        });
+        let task: JoinHandle<()> = tokio::spawn(listen(listener, shared.clone()));
+        Ok(Self { address: format!("{host}:{own_port}"), shared, listening: task.abort_handle() })
+    }
+
+    /// From now on, requests of these kinds (see [`wire`]) wait here, and what is sent after them on the
+    /// same connection.
+    pub fn hold(&self, kinds: &[Kind]) {
+        self.shared.kinds.send_replace(kinds.iter().copied().collect());
+    }
+
+    /// How many requests wait here.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.shared.held.load(Ordering::SeqCst)
+    }
+
+    /// Sends on what was held back, late, and also for clients that have died since.
+    pub fn release(&self) {
+        self.shared.kinds.send_replace(BTreeSet::new());
+    }
+
+    /// Closes all connections; what was held back on them is lost. Clients may come again.
+    pub fn cut(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Cuts, and lets nobody in until [`open`](Self::open).
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        self.cut();
+    }
+
+    /// Ends [`close`](Self::close).
+    pub fn open(&self) {
+        self.shared.closed.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.listening.abort();
+        self.cut();
+    }
+}
+
+async fn listen(listener: TcpListener, shared: Arc<Shared>) {
+    // A connection that cannot be accepted is the client's trouble, and it will come again.
+    while let Ok((client, _)) = listener.accept().await {
+        if !shared.closed.load(Ordering::SeqCst) {
+            drop(tokio::spawn(connection::serve(client, shared.clone())));
+        }
+    }
+}
