@@ -14,12 +14,14 @@
 //! | refused by the business | the service's choice, 409 or 422 as a rule |
 //! | too busy, shutting down, the store away | 503, try again |
 
+mod access;
 mod extract;
 mod health;
 mod operator;
 mod problem;
 pub(crate) mod trace;
 
+pub use access::{OperatorAccess, TOKEN_BYTES_MIN};
 use axum::{Router, extract::DefaultBodyLimit, routing::get};
 pub use extract::{Json, Path};
 pub use operator::operator;

@@ -64,7 +64,9 @@ impl Endpoint {
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => {
-                return Err(NotAnEndpoint("is encrypted, which is for a proxy on this machine to do"));
+                return Err(NotAnEndpoint(
+                    "is encrypted, which is for a proxy on this machine to do",
+                ));
             }
             _ => return Err(NotAnEndpoint("is no address of an HTTP server")),
         }
@@ -75,6 +77,12 @@ impl Endpoint {
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { uri, secret, client })
+    }
+
+    /// The same, with its messages signed.
+    #[must_use]
+    pub fn signed(self, secret: Secret) -> Self {
+        Self { secret: Some(secret), ..self }
     }
 
     /// Sends it once. Done is a 2xx.

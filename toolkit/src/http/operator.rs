@@ -8,7 +8,8 @@
 //! | `GET /operator/rulings?after=…` | what was ruled |
 //! | `GET /operator/sagas/{saga}` | everything of a saga in this service |
 //!
-//! Whoever reaches it may use it: keep it off the public network.
+//! Who may use it is said by an [`OperatorAccess`](super::OperatorAccess) extension of the whole router; without one
+//! nobody may.
 
 use axum::{
     Router,
@@ -28,13 +29,14 @@ use crate::{
     store::LetterId,
 };
 
-/// The operator's routes of a service.
+/// The operator's routes of a service, closed to all but whom an [`OperatorAccess`](super::OperatorAccess) lets in.
 pub fn operator<S: Service>(client: Client<S>) -> Router {
     Router::new()
         .route("/operator/letters", get(letters::<S>))
         .route("/operator/letter", get(letter::<S>))
         .route("/operator/rulings", post(rule::<S>).get(rulings::<S>))
         .route("/operator/sagas/{saga}", get(saga::<S>))
+        .route_layer(axum::middleware::from_fn(super::access::guard))
         .with_state(client)
 }
 

@@ -62,7 +62,11 @@ impl Performer<DeadLetter> for AlertWebhook {
         self.policy.clone()
     }
 
-    async fn perform(&self, letter: &DeadLetter, call: &Call) -> Result<DeadLetterTold, EffectError> {
+    async fn perform(
+        &self,
+        letter: &DeadLetter,
+        call: &Call,
+    ) -> Result<DeadLetterTold, EffectError> {
         let told = Told {
             r#type: <DeadLetter as crate::DomainEvent>::TYPE,
             timestamp: call.requested_at.rfc3339(),

@@ -65,15 +65,13 @@ mod tests {
             timestamp: 1_614_265_330,
             body: r#"{"test": 2432232314}"#.into(),
         };
-        assert_eq!(
-            secret.signature(&webhook),
-            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-        );
+        assert_eq!(secret.signature(&webhook), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
     #[test]
     fn what_is_no_secret_is_refused_and_never_shown() {
-        for wrong in ["", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_", "whsec_c2hvcnQ=", "whsec_!"] {
+        for wrong in ["", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_", "whsec_c2hvcnQ=", "whsec_!"]
+        {
             assert_eq!(Secret::parse(wrong), Err(NotASecret), "{wrong}");
         }
         let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod alerts;
 mod barrier_compensation;
 mod barrier_identity;
 mod barrier_order;
@@ -23,4 +24,5 @@ mod p12;
 mod p15;
 mod p16;
 mod p17;
+mod policies;
 mod rulings;

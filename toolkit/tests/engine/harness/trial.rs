@@ -5,7 +5,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use quadrille::{handler::Role, prelude::*};
+use quadrille::{
+    engine::RetryPolicy,
+    handler::{Behind, Role},
+    prelude::*,
+};
 
 use super::{events::*, stock::*};
 
@@ -59,7 +63,7 @@ pub struct Trial {
 impl Service for Trial {
     const NAME: &'static str = "trial";
     type Commands = (Fill, SetStatus, TakeOne, Announce);
-    type Handles = (Ask, Outcome, AskCharge, AskShip, Note, Take, Look, Cancel, RivalNote);
+    type Handles = (Ask, Outcome, AskCharge, AskShip, Note, Loose, Take, Look, Cancel, RivalNote);
     type Steps = (Compensatable<Done>, Compensatable<Charged>, Pivot<Shipped>);
 }
 
@@ -201,6 +205,31 @@ impl EventHandler<Note> for Trial {
             _ => (note.key.clone(), note.text.clone()),
         };
         turn.record(Noted { key, text });
+        Ok(())
+    }
+}
+
+/// Each stands for itself; it is tried twice, whatever the engine's policy.
+#[handler]
+impl EventHandler<Loose> for Trial {
+    type Emits = (Noted,);
+    const BEHIND_A_DEAD_ONE: Behind = Behind::Pass;
+
+    fn retry(&self) -> Option<RetryPolicy> {
+        let mut policy = RetryPolicy::default();
+        policy.delay_first = std::time::Duration::from_millis(1);
+        policy.attempts_max = 2;
+        Some(policy)
+    }
+
+    async fn handle(
+        &self,
+        loose: &Incoming<Loose>,
+        turn: &mut Turn<'_, Self::Emits>,
+    ) -> Result<(), HandlerError> {
+        self.script.called("LOOSE", &loose.key);
+        self.script.obey(&loose.how, "LOOSE", &loose.key).await?;
+        turn.record(Noted { key: loose.key.clone(), text: loose.text.clone() });
         Ok(())
     }
 }
