@@ -183,6 +183,7 @@ mod tests {
                 "94ed22b3b97cae47d05e978f8f3a17d6fbbfc3f119d0511af4b6e7a130c2277af320687892c4b9337fd2af7f8531e7a9",
                 "b1957e490945e5f822176b5d27f97c10ceace087eaab126cdf4580ba47c5090a5a2beb91e7a38764d25dec30dd32f2bc",
                 "b1598aaeb5c5587ee1edb1630610123895aa676a7cc419a1ba640a11f0df024713191f8f60360e0b4cb82d6c07264cd2",
+                "f902c16abc088d9d880d16936982a5f7b665faecfee8328dbaccf7b9965793c32a0d4d073803834ab28a154c60c1f824",
             ],
             "a released migration was edited: add another one instead"
         );

@@ -127,6 +127,7 @@ mod tests {
             [
                 "8703429bb5bbd776ed9577227a2149307c536b1296d5dde0d4eb3935a016cf0ab4999998d5c1c1f3a7045c25b1aa6712",
                 "4fa470d8d17ae79668b413a3c16a706e5260302c2c2f6713e88e554bd0ad841c68aa1bbc6170f7223731c6495cf1f069",
+                "d15f81a10e52aed6e2cf48d5deb99eddf369b4841bfeb795f145a01ef258b63041ebe32b998460aa8ce062eb68e62be4",
             ],
             "a released migration was edited: add another one instead"
         );
