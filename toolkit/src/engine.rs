@@ -9,6 +9,7 @@ mod agenda;
 mod client;
 mod decider;
 mod intake;
+mod janitor;
 mod lanes;
 mod limits;
 mod pace;
@@ -16,13 +17,14 @@ mod relay;
 mod signal;
 pub(crate) mod status;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use agenda::Agenda;
-pub use client::{Client, ClientError, Receipt};
+pub use client::{Client, ClientError, CommandKey, Receipt};
 use decider::{Decider, Parts};
 use intake::{AgendaWays, Intake};
-pub use limits::{Limits, RetryPolicy};
+use janitor::Janitor;
+pub use limits::{KEPT_MIN, Limits, RetryPolicy};
 use relay::Relay;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use relay::pure as relay_plan;
@@ -56,6 +58,9 @@ pub struct Config {
     pub shards: u32,
     /// The services whose events are read. `None` takes them from the events' declared `source`s.
     pub sources: Option<Vec<String>>,
+    /// The topics of services that do not follow `<namespace>.<service>.events`: by the service's name as
+    /// the events' `source` has it. For producers that are not ours (P4).
+    pub topics: BTreeMap<String, String>,
     /// Where a source that was never read before is started (P3).
     pub start: StartAt,
     /// A name that this instance keeps over restarts, and that no other has at the same time (a pod of a
@@ -81,6 +86,7 @@ impl Config {
             lanes: 6,
             shards: 1,
             sources: None,
+            topics: BTreeMap::new(),
             start: StartAt::First,
             instance: None,
             limits: Limits::default(),
@@ -90,10 +96,13 @@ impl Config {
         }
     }
 
-    /// The topic of a service.
+    /// The topic of a service: by [`topics`](Self::topics), or by convention.
     #[must_use]
     pub fn topic_of(&self, service: &str) -> String {
-        format!("{}.{service}.events", self.namespace)
+        self.topics
+            .get(service)
+            .cloned()
+            .unwrap_or_else(|| format!("{}.{service}.events", self.namespace))
     }
 }
 
@@ -201,6 +210,14 @@ impl<S: Service> Engine<S> {
             shutdown: shutdown.clone(),
         };
         let agenda_ways = AgendaWays { works: agenda_works, due: note_due };
+        let janitor = Janitor {
+            store: self.store.clone(),
+            runtime: self.runtime.clone(),
+            limits: self.config.limits.clone(),
+            status: status.clone(),
+            shutdown: shutdown.clone(),
+        };
+        spawner.spawn("janitor", Box::pin(janitor.run()));
         let intake = self.intake(status, jobs, agenda_ways, fresh, shutdown, sources);
         spawner.spawn("agenda", Box::pin(agenda.run()));
         let intake_done = ended.clone();
@@ -375,6 +392,16 @@ fn check(config: &Config) -> Result<(), StartError> {
         wrong.push(
             "`limits.batch_works_max` and `limits.relay_records_max` must be at least 1".to_owned(),
         );
+    }
+    for (kept, name) in
+        [(config.limits.inbox_kept, "inbox_kept"), (config.limits.answers_kept, "answers_kept")]
+    {
+        if kept < KEPT_MIN {
+            wrong.push(format!("`limits.{name}` is {kept:?}: keep it for {KEPT_MIN:?} at least"));
+        }
+    }
+    if config.limits.janitor_rows_max == 0 || config.limits.janitor_every.is_zero() {
+        wrong.push("`limits.janitor_rows_max` and `limits.janitor_every` must not be 0".to_owned());
     }
     if wrong.is_empty() { Ok(()) } else { Err(StartError::Config(wrong.join("; "))) }
 }

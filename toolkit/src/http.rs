@@ -3,20 +3,22 @@
 //! * [`interface`] completes a service's routes: `/livez`, `/readyz`, `/metrics`, the [`operator`]'s, a limit for
 //!   bodies, a span for each request, and a problem document for every path and method that does not exist.
 //! * [`Json`] and [`Path`] read what a request brings, and say clearly what is wrong with it.
+//! * [`Once`] makes a request safe to repeat, under the caller's `Idempotency-Key`.
 //! * [`Problem`] is the one shape of every error: RFC 9457, `application/problem+json`.
 //!
 //! | what is wrong | status |
 //! |---|---|
-//! | not JSON, a path that is no id | 400 |
+//! | not JSON, a path that is no id, a malformed `Idempotency-Key` | 400 |
 //! | unknown path · wrong method | 404 · 405 |
 //! | a body above [`BODY_BYTES_MAX`] · not `application/json` | 413 · 415 |
-//! | JSON of the wrong shape, a value out of range | 422 |
+//! | JSON of the wrong shape, a value out of range, a key used for another request | 422 |
 //! | refused by the business | the service's choice, 409 or 422 as a rule |
 //! | too busy, shutting down, the store away | 503, try again |
 
 mod access;
 mod extract;
 mod health;
+mod once;
 mod operator;
 mod problem;
 pub(crate) mod trace;
@@ -24,6 +26,7 @@ pub(crate) mod trace;
 pub use access::{OperatorAccess, TOKEN_BYTES_MIN};
 use axum::{Router, extract::DefaultBodyLimit, routing::get};
 pub use extract::{Json, Path};
+pub use once::{IDEMPOTENCY_KEY_BYTES_MAX, NoInput, Once};
 pub use operator::operator;
 pub use problem::Problem;
 

@@ -9,6 +9,11 @@ use uuid::Uuid;
 pub const STREAM_ID_BYTES_MAX: usize = 256;
 /// The longest event key, in bytes.
 pub const KEY_BYTES_MAX: usize = 256;
+/// The longest `source`, and the longest `id`, of an event from a foreign producer, in bytes.
+pub const FOREIGN_ID_BYTES_MAX: usize = 512;
+
+/// A namespace of our own, so that nobody else's names give the same ids.
+pub(crate) const OURS: Uuid = Uuid::from_u128(0x1f6b_8b1c_54a8_4a5e_9d7e_71d1_35a0_c0de);
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -59,10 +64,29 @@ uuid_id! {
 impl AgendaId {
     /// Names a thing the same way each time.
     pub(crate) fn named(name: &str) -> Self {
-        /// A namespace of our own, so that nobody else's names give the same ids.
-        const OURS: Uuid = Uuid::from_u128(0x1f6b_8b1c_54a8_4a5e_9d7e_71d1_35a0_c0de);
         Self(Uuid::new_v5(&OURS, name.as_bytes()))
     }
+}
+
+impl EventId {
+    /// The id of an event whose producer chose its own: made from CloudEvents `source` and `id`, the same
+    /// each time.
+    pub(crate) fn foreign(source: &str, id: &str) -> Self {
+        Self(Uuid::new_v5(&OURS, parts("event", source, id).as_bytes()))
+    }
+}
+
+impl SagaId {
+    /// The saga of a foreign event that names none of ours: made from its source and a text of the source's
+    /// choice, the same each time.
+    pub(crate) fn foreign(source: &str, text: &str) -> Self {
+        Self(Uuid::new_v5(&OURS, parts("saga", source, text).as_bytes()))
+    }
+}
+
+/// Two texts as one, so that no other two give the same.
+fn parts(of: &str, first: &str, second: &str) -> String {
+    format!("foreign {of}/{}/{first}/{second}", first.len())
 }
 
 /// A stream of events: the category (an aggregate's name) and the id in it, as `category/id`.

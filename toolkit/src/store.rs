@@ -19,7 +19,9 @@ pub mod sqlite;
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 pub use agenda::{AgendaChange, AgendaClaim, AgendaItem, AgendaKind, AgendaQuery, AgendaState};
-pub use append::{Answer, Append, AppendError, Appended, Gap, NewEvent, NewSnapshot, Route};
+pub use append::{
+    Answer, Append, AppendError, Appended, Gap, InboxEntry, NewEvent, NewSnapshot, Route,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 pub use held::{HeldChange, HeldHead, HeldMessage, HeldState};
@@ -136,7 +138,8 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// are in the order of the question.
     async fn load(&self, reads: &[StreamRead]) -> Result<Vec<StreamSlice>, StoreError>;
 
-    /// Appends: checks positions, reads, causes and held messages, and writes all or nothing.
+    /// Appends: checks causes, positions, the inbox, held messages, the agenda and reads, in this order, and
+    /// writes all or nothing.
     ///
     /// Lane numbers are given out in the order of `append.events`.
     async fn append(&self, append: &Append) -> Result<Appended, AppendError>;
@@ -241,6 +244,11 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// Changes the number of relay shards; the old ids must have been fenced before (P9).
     async fn set_shards(&self, shards: u32) -> Result<(), StoreError>;
 
-    /// Forgets causes that are older than `before`; returns how many. Their answers are gone then.
-    async fn prune_causes(&self, before: Timestamp) -> Result<u64, StoreError>;
+    /// Forgets causes that are older than `before`, at most `limit`; returns how many. Their answers are
+    /// gone then.
+    async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError>;
+
+    /// Forgets events of foreign producers that were taken before `before` (P4), at most `limit`; returns
+    /// how many. Should one come again, it is taken for new.
+    async fn prune_inbox(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError>;
 }

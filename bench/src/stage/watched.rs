@@ -123,7 +123,11 @@ impl EventStore for Watched {
         self.store.set_shards(shards).await
     }
 
-    async fn prune_causes(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.store.prune_causes(before).await
+    async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.store.prune_causes(before, limit).await
+    }
+
+    async fn prune_inbox(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.store.prune_inbox(before, limit).await
     }
 }

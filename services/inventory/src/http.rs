@@ -3,11 +3,13 @@
 //! * `GET /reservations/{order}`: what is kept back for an order, or has become of it.
 //! * `PUT /stock/{sku}` `{"available": 40}`: sets how many are on the shelf.
 //! * `GET /stock/{sku}`: a product's counters.
+//!
+//! Setting takes an `Idempotency-Key`.
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use quadrille::{
     engine::Client,
-    http::{Json, Path, Problem, interface},
+    http::{Json, Once, Path, Problem, interface},
 };
 use schemas::{OrderId, OrderLines, OrderPrepared, ProductOutOfStock, Sku, StockReleased};
 use serde::{Deserialize, Serialize};
@@ -78,9 +80,9 @@ struct OnTheShelf {
 async fn set_stock(
     State(client): State<Client<Inventory>>,
     Path(sku): Path<Sku>,
-    Json(OnTheShelf { available }): Json<OnTheShelf>,
+    Once { key, input: Json(OnTheShelf { available }) }: Once<Json<OnTheShelf>>,
 ) -> Result<StatusCode, Problem> {
-    client.execute(&sku, SetStock { available }).await?.map_err(|TooMany| {
+    client.execute_keyed(key, &sku, SetStock { available }).await?.map_err(|TooMany| {
         Problem::unprocessable("too-many", "There would be more than can be counted")
             .detail(format!("available, reserved and shipped are at most {STOCK_MAX} together"))
     })?;

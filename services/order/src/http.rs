@@ -1,8 +1,11 @@
 //! Order over HTTP.
 //!
-//! * `POST /orders`: places an order. The customer chooses its id, so that asking again is safe.
+//! * `POST /orders`: places an order.
 //! * `POST /orders/{id}/cancel`: asks for it to end.
 //! * `GET /orders/{id}`: where it stands.
+//!
+//! The customer chooses an order's id, so that asking again is safe; with an `Idempotency-Key` the first
+//! answer comes again as well, byte for byte.
 
 use std::time::Duration;
 
@@ -15,7 +18,7 @@ use axum::{
 };
 use quadrille::{
     engine::Client,
-    http::{Json, Path, Problem, interface},
+    http::{Json, NoInput, Once, Path, Problem, interface},
     id::SagaId,
 };
 use schemas::{
@@ -63,15 +66,16 @@ struct Accepted {
 
 async fn place(
     State(client): State<Client<Orders>>,
-    Json(placement): Json<Placement>,
+    Once { key, input: Json(placement) }: Once<Json<Placement>>,
     finish_within: Duration,
 ) -> Result<impl IntoResponse, Problem> {
     let Placement { order, customer, account, lines, destination } = placement;
     let place =
         PlaceOrder { order: order.clone(), customer, account, lines, destination, finish_within };
-    let receipt = client.execute(&order, place).await?.map_err(|PlaceRefused::IdTaken| {
-        Problem::conflict("id-taken", "There is an order of that id, and it is another one")
-    })?;
+    let receipt =
+        client.execute_keyed(key, &order, place).await?.map_err(|PlaceRefused::IdTaken| {
+            Problem::conflict("id-taken", "There is an order of that id, and it is another one")
+        })?;
     let location = [(header::LOCATION, format!("/orders/{order}"))];
     let accepted = Accepted { order, saga: receipt.saga };
     Ok((StatusCode::ACCEPTED, location, Json(accepted)))
@@ -80,9 +84,10 @@ async fn place(
 async fn cancel(
     State(client): State<Client<Orders>>,
     Path(order): Path<OrderId>,
+    Once { key, .. }: Once<NoInput>,
 ) -> Result<impl IntoResponse, Problem> {
     let wish = CancelOrder { reason: CancellationReason::Customer };
-    let receipt = client.execute(&order, wish).await?.map_err(not_cancelled)?;
+    let receipt = client.execute_keyed(key, &order, wish).await?.map_err(not_cancelled)?;
     Ok((StatusCode::ACCEPTED, Json(Accepted { order, saga: receipt.saga })))
 }
 

@@ -5,6 +5,7 @@
 //! * `GET /accounts/{id}`: its sums.
 //!
 //! With a payment gateway, the accounts are there, and these two are refused with 409.
+//! Setting takes an `Idempotency-Key`.
 
 use axum::{
     Router,
@@ -14,7 +15,7 @@ use axum::{
 };
 use quadrille::{
     engine::Client,
-    http::{Json, Path, Problem, interface},
+    http::{Json, Once, Path, Problem, interface},
 };
 use schemas::{
     AccountId, BilledOrder, Currency, DeclineReason, Money, OrderId, PaymentDeclined,
@@ -89,12 +90,12 @@ struct Funds {
 async fn set_funds(
     State(client): State<Client<Payment>>,
     Path(id): Path<AccountId>,
-    Json(funds): Json<Funds>,
+    Once { key, input: Json(funds) }: Once<Json<Funds>>,
 ) -> Result<StatusCode, Problem> {
     let funds = Money::new(funds.minor, funds.currency).map_err(|error| {
         Problem::unprocessable("invalid-body", "The amount is no money").detail(error.to_string())
     })?;
-    client.execute(&id, SetFunds { funds }).await?.map_err(refused)?;
+    client.execute_keyed(key, &id, SetFunds { funds }).await?.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

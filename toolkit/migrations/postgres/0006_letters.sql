@@ -139,14 +139,11 @@ BEGIN
         'SELECT ON schema_migrations',
         'SELECT, INSERT ON events, gaps, rulings',
         'SELECT, INSERT, UPDATE ON service, lanes, positions, snapshots, floors, leases',
-        'SELECT, INSERT, DELETE ON causes',
+        'SELECT, INSERT, DELETE ON causes, inbox',
         'SELECT, INSERT, UPDATE, DELETE ON held, agenda'
     ] LOOP
         EXECUTE format('GRANT %s TO %I', may, role);
     END LOOP;
-    IF to_regclass('inbox') IS NOT NULL THEN
-        EXECUTE format('GRANT SELECT, INSERT, DELETE ON inbox TO %I', role);
-    END IF;
 END $$;
 
 -- Services that were granted their role before go on without being granted it anew.

@@ -3,7 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use super::{
     decider::{CommandJob, Job, JobFailure},
@@ -12,7 +14,7 @@ use super::{
 use crate::{
     aggregate::{Aggregate, AggregateType, Command, stream_of},
     barrier::{self, Participation},
-    id::{CauseId, InvalidId, SagaId, SourceLane, StreamId, Version},
+    id::{CauseId, InvalidId, OURS, SagaId, SourceLane, StreamId, Version},
     list::AcceptedBy,
     runtime::Runtime,
     service::Service,
@@ -43,9 +45,55 @@ pub enum ClientError {
     /// The store cannot answer, or the service has halted.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// The key was used before, for another request. Nothing has happened.
+    #[error("the key was used before, for another request")]
+    KeyReused,
     /// The command can never succeed: a bad id, an event above the size limit, a bug.
     #[error("{0}")]
     Rejected(String),
+}
+
+/// What a caller calls one request of his, and what he asks for by it: for commands that may come twice.
+///
+/// The first request under a key is decided, and its answer is stored with its events, in one transaction
+/// (P17). The same request again gets that answer; another one under the same key is
+/// [`ClientError::KeyReused`]. Keys are forgotten after [`Limits::answers_kept`](super::Limits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandKey {
+    cause: CauseId,
+    request: Uuid,
+}
+
+impl CommandKey {
+    /// A key in a scope (keys of different scopes have nothing to do with each other), and everything that
+    /// makes the request what it is. The same parts give the same key in every version of a program.
+    #[must_use]
+    pub fn new(scope: &str, key: &str, request: &[&[u8]]) -> Self {
+        let name = |parts: &[&[u8]]| {
+            let mut name = b"command".to_vec();
+            for part in parts {
+                name.extend((part.len() as u64).to_be_bytes());
+                name.extend_from_slice(part);
+            }
+            Uuid::new_v5(&OURS, &name)
+        };
+        let cause = CauseId(name(&[scope.as_bytes(), key.as_bytes()]));
+        Self { cause, request: name(request) }
+    }
+
+    /// The command's id in the store.
+    #[must_use]
+    pub fn cause(&self) -> CauseId {
+        self.cause
+    }
+}
+
+/// An answer as it is stored.
+#[derive(serde::Deserialize)]
+struct Stored<'a> {
+    request: Option<Uuid>,
+    #[serde(borrow)]
+    answer: &'a RawValue,
 }
 
 /// A handle to a running service. Cheap to clone; usable from any task.
@@ -89,7 +137,7 @@ impl<S: Service> Client<S> {
         C: Command + AcceptedBy<S::Commands, I>,
     {
         let stream = stream_of::<C::Aggregate>(id)?;
-        match self.submit(stream, command, None).await? {
+        match self.submit(stream, command, None, None).await? {
             Ok(answer) => Ok(answer),
             Err(JobFailure::Client(error)) => Err(error),
             Err(JobFailure::AlreadyDone) => {
@@ -112,14 +160,44 @@ impl<S: Service> Client<S> {
     where
         C: Command + AcceptedBy<S::Commands, I>,
     {
+        self.execute_as(cause, None, id, command).await
+    }
+
+    /// As [`execute`](Self::execute), under a key of the caller's, if he gave one. A request that comes
+    /// while the first of its key is being decided waits for its answer.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. None of them is stored: the key is still free.
+    pub async fn execute_keyed<C, I>(
+        &self,
+        key: Option<CommandKey>,
+        id: &<C::Aggregate as Aggregate>::Id,
+        command: C,
+    ) -> Result<Result<Receipt, C::Refusal>, ClientError>
+    where
+        C: Command + AcceptedBy<S::Commands, I>,
+    {
+        match key {
+            Some(key) => self.execute_as(key.cause, Some(key.request), id, command).await,
+            None => self.execute(id, command).await,
+        }
+    }
+
+    async fn execute_as<C: Command>(
+        &self,
+        cause: CauseId,
+        request: Option<Uuid>,
+        id: &<C::Aggregate as Aggregate>::Id,
+        command: C,
+    ) -> Result<Result<Receipt, C::Refusal>, ClientError> {
         let stream = stream_of::<C::Aggregate>(id)?;
-        if let Some(answer) = self.first_answer::<C>(cause).await? {
+        if let Some(answer) = self.first_answer::<C>(cause, request).await? {
             return Ok(answer);
         }
-        match self.submit(stream, command, Some(cause)).await? {
+        match self.submit(stream, command, Some(cause), request).await? {
             Ok(answer) => Ok(answer),
             Err(JobFailure::Client(error)) => Err(error),
-            Err(JobFailure::AlreadyDone) => match self.first_answer::<C>(cause).await? {
+            Err(JobFailure::AlreadyDone) => match self.first_answer::<C>(cause, request).await? {
                 Some(answer) => Ok(answer),
                 None => Err(ClientError::Unavailable(
                     "the command's first answer cannot be read yet".into(),
@@ -131,12 +209,17 @@ impl<S: Service> Client<S> {
     async fn first_answer<C: Command>(
         &self,
         cause: CauseId,
+        request: Option<Uuid>,
     ) -> Result<Option<Result<Receipt, C::Refusal>>, ClientError> {
         let Some(body) = self.store.answer(cause).await? else { return Ok(None) };
-        let answer = serde_json::from_slice(&body).map_err(|e| {
-            ClientError::Rejected(format!("the first answer was another command's: {e}"))
-        })?;
-        Ok(Some(answer))
+        let other = |error: serde_json::Error| {
+            ClientError::Rejected(format!("the first answer was another command's: {error}"))
+        };
+        let stored: Stored<'_> = serde_json::from_slice(&body).map_err(other)?;
+        if stored.request != request {
+            return Err(ClientError::KeyReused);
+        }
+        serde_json::from_str(stored.answer.get()).map(Some).map_err(other)
     }
 
     async fn submit<C: Command>(
@@ -144,12 +227,14 @@ impl<S: Service> Client<S> {
         stream: StreamId,
         command: C,
         cause: Option<CauseId>,
+        request: Option<Uuid>,
     ) -> Result<Result<Result<Receipt, C::Refusal>, JobFailure>, ClientError> {
         if let Gate::Halted(reason) = &*self.status.gate().borrow() {
             return Err(ClientError::Unavailable(format!("halted: {reason}")));
         }
         let (reply, answer) = oneshot::channel();
-        let job = CommandJob::new(stream, command, cause, telemetry::current(), reply);
+        let traced = telemetry::current();
+        let job = CommandJob::new(stream, command, cause, request, traced, reply);
         self.jobs.try_send(Box::new(job)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ClientError::Busy,
             mpsc::error::TrySendError::Closed(_) => ClientError::ShuttingDown,

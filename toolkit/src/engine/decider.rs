@@ -145,7 +145,14 @@ impl<S: Service> Decider<S> {
                 {
                     self.open.twins.push(job);
                 }
-                work => self.open.push(work),
+                work => {
+                    let sealed = self.sealed.as_ref();
+                    let repeats = work.foreign().is_some_and(|entry| {
+                        sealed
+                            .is_some_and(|sealed| sealed.append.inbox.binary_search(entry).is_ok())
+                    });
+                    self.open.push(work, repeats);
+                }
             }
         }
     }

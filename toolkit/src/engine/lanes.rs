@@ -78,6 +78,8 @@ struct LaneState {
     gap: Option<Gap>,
     held: HashMap<Arc<str>, HeldKey>,
     flow: Flow,
+    /// Below this offset everything was taken, unless the log was made again.
+    taken_to: i64,
 }
 
 /// All lanes of an instance.
@@ -120,6 +122,7 @@ impl LaneBook {
             gap: None,
             held: keys,
             flow: Flow::Live,
+            taken_to: position.next_offset,
         };
         self.lanes.insert(source, state);
     }
@@ -174,6 +177,29 @@ impl LaneBook {
         }
         lane.accepted = Mark { epoch: lane.epoch, seq, id, next_offset: offset + 1 };
         Verdict::Apply
+    }
+
+    /// Judges a record of a foreign producer: it has no number (P4). True when it is to be taken; whether
+    /// it was taken before is then for the inbox to say.
+    ///
+    /// What is older than the inbox remembers is judged by its offset alone: below the one at which the
+    /// lane was left it was taken.
+    pub(crate) fn offer_foreign(
+        &mut self,
+        source: &SourceLane,
+        offset: i64,
+        is_forgotten: bool,
+    ) -> bool {
+        let Some(lane) = self.lanes.get_mut(source).filter(|lane| lane.flow == Flow::Live) else {
+            return false;
+        };
+        let was_taken = is_forgotten && offset < lane.taken_to;
+        lane.taken_to = lane.taken_to.max(offset + 1);
+        let next = &mut lane.accepted.next_offset;
+        // Without numbers the lane goes on at its offset, also when the log was made again and that is a
+        // lower one. With numbers it goes on at the last of them, and reads this one again.
+        *next = if lane.accepted.seq == 0 { offset + 1 } else { (*next).max(offset + 1) };
+        !was_taken
     }
 
     /// Steps over a record that carries no number of ours.

@@ -44,6 +44,16 @@ pub struct Limits {
     pub pace_under_load: Duration,
     /// As above, for the relay's transactions.
     pub relay_pace_under_load: Duration,
+    /// How long an event of a foreign producer is remembered by `source` and `id` (P4): a repetition
+    /// within it does nothing. At least [`KEPT_MIN`].
+    pub inbox_kept: Duration,
+    /// How long a command's answer is kept under the id that its caller gave it (P17), and with it what
+    /// each append is known by. At least [`KEPT_MIN`].
+    pub answers_kept: Duration,
+    /// How often the janitor looks for what is older than that.
+    pub janitor_every: Duration,
+    /// Rows that the janitor removes in one transaction.
+    pub janitor_rows_max: usize,
     /// A floor is written after this many events of a lane, well before retention can empty it (P6).
     pub floor_every_events: u64,
 }
@@ -69,10 +79,19 @@ impl Default for Limits {
             backoff_last: Duration::from_secs(5),
             pace_under_load: Duration::ZERO,
             relay_pace_under_load: Duration::ZERO,
+            inbox_kept: Duration::from_secs(7 * 24 * 3600),
+            answers_kept: Duration::from_secs(24 * 3600),
+            janitor_every: Duration::from_secs(60),
+            janitor_rows_max: 1_000,
             floor_every_events: 10_000,
         }
     }
 }
+
+/// Nothing that protects from doing a thing twice is forgotten sooner. A commit in doubt is looked up by
+/// its cause for as long as the store does not answer: an instance stops asking, and drops what it has in
+/// hand, after half of [`Limits::answers_kept`], so that it never takes "forgotten" for "not done".
+pub const KEPT_MIN: Duration = Duration::from_secs(3600);
 
 /// How a message is tried again after a failure that may pass (P12).
 #[derive(Clone, Debug, PartialEq, Eq)]

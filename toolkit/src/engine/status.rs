@@ -66,6 +66,10 @@ counters! {
     effect_tries_failed,
     /// Commands that were answered.
     commands_answered,
+    /// Causes, and answers of commands, that were forgotten for their age.
+    causes_pruned,
+    /// Events of foreign producers that were forgotten for their age.
+    inbox_pruned,
     /// Appends that were committed.
     appends,
     /// Events that were committed.

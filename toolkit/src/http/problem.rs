@@ -109,6 +109,10 @@ impl From<ClientError> for Problem {
             ClientError::Unavailable(_) => {
                 unavailable("unavailable", "The service cannot do its work now")
             }
+            ClientError::KeyReused => Self::unprocessable(
+                "idempotency-key-reused",
+                "The Idempotency-Key belongs to another request",
+            ),
             ClientError::Rejected(_) => {
                 Self::unprocessable("rejected", "The request can never succeed")
             }

@@ -1,12 +1,13 @@
-//! An event as a record of the log and back: CloudEvents 1.0.2, Kafka binding, binary mode.
+//! An event as a record of the log and back: CloudEvents 1.0.2, Kafka binding.
 //!
-//! The record's value is the payload, byte for byte; its key is the business key; all else is in
+//! We write binary mode, and read structured mode from foreign producers too. The record's value is the payload, byte for byte; its key is the business key; all else is in
 //! headers. The same event always gives the same bytes.
 
 mod base64;
 mod decode;
 mod encode;
 mod header_json;
+mod structured;
 
 pub use decode::{Malformed, Message, decode, decode_held};
 pub use encode::{ServiceIdentity, encode};
@@ -25,6 +26,9 @@ pub const HEADERS_MAX: usize = 64;
 pub const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// The longest event type, in bytes.
 pub const EVENT_TYPE_BYTES_MAX: usize = 128;
+
+/// What the `ce_source` of every service of ours begins with.
+const OUR_SOURCE: &str = "/quadrille/";
 
 /// The names of the headers.
 pub mod name {

@@ -27,6 +27,9 @@ pub struct Append {
     pub events: Vec<NewEvent>,
     /// Answers of commands that carry an id of their own.
     pub answers: Vec<Answer>,
+    /// Events of foreign producers that are taken with this append (P4), sorted, each once. They are
+    /// remembered from `at` on.
+    pub inbox: Vec<InboxEntry>,
     /// Messages to hold, to try again, to bury or to release (P11, P12).
     pub held: Vec<HeldChange>,
     /// Deadlines and effects that are set, cleared, done or tried again (P13, P14).
@@ -43,6 +46,7 @@ impl Append {
     #[must_use]
     pub fn flaw(&self, lanes: u32) -> Option<String> {
         debug_assert!(self.held_is_guarded(), "held changes without a guard of their lane");
+        debug_assert!(self.inbox.is_sorted_by(|a, b| a < b), "locks are taken sorted");
         self.position_flaw().or_else(|| self.event_flaw(lanes)).or_else(|| self.agenda_flaw())
     }
 
@@ -147,6 +151,16 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// An event of a foreign producer, by what CloudEvents knows it by (P4): `source` and `id` together are
+/// unique in the world.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InboxEntry {
+    /// `ce_source`: who states the event.
+    pub source: Arc<str>,
+    /// `ce_id`: the source's own name for it.
+    pub id: Arc<str>,
+}
+
 /// A state to start later reads from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSnapshot {
@@ -209,6 +223,13 @@ pub enum AppendError {
     AgendaChanged {
         /// The items.
         ids: Vec<AgendaId>,
+    },
+    /// Events of foreign producers that were taken before (P4): all such of the append. Leave them out, and
+    /// decide the others again.
+    #[error("seen before: {entries:?}")]
+    SeenBefore {
+        /// Those that the inbox has.
+        entries: Vec<InboxEntry>,
     },
     /// A held message is not as it was read: someone else has tried it, or a person has decided.
     #[error("held messages of {lanes:?} have changed")]

@@ -50,11 +50,13 @@ impl HeldState {
 pub struct HeldMessage {
     /// The lane that brought it.
     pub source: SourceLane,
-    /// The message's `ce_id`, or a hash of where it stood when it has none. Unique in the lane.
+    /// The message's `ce_id`, or a hash of where it stood when it has none. Unique in the lane. For one of
+    /// a foreign producer it is made from its `source` and `id`, which the headers show.
     pub id: String,
     /// The key behind which later ones wait; empty when it could not be read: nothing waits then.
     pub key: Arc<str>,
-    /// Its number in the lane; 0 when it could not be read.
+    /// Its number in the lane; 0 when it could not be read. One of a foreign producer has that of the last
+    /// numbered event before it, 0 when there is none: number and offset order a key's messages.
     pub seq: LaneSeq,
     /// Its offset in the log.
     pub offset: i64,

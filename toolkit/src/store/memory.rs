@@ -208,7 +208,11 @@ impl EventStore for MemoryStore {
         self.lock().set_shards(shards)
     }
 
-    async fn prune_causes(&self, before: Timestamp) -> Result<u64, StoreError> {
-        Ok(self.lock().prune_causes(before))
+    async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        Ok(self.lock().prune_causes(before, limit))
+    }
+
+    async fn prune_inbox(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        Ok(self.lock().prune_inbox(before, limit))
     }
 }

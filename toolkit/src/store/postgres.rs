@@ -274,8 +274,12 @@ impl EventStore for PostgresStore {
         relayed::set_shards(&self.others, shards).await
     }
 
-    async fn prune_causes(&self, before: Timestamp) -> Result<u64, StoreError> {
-        causes::prune(&self.others, before).await
+    async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        causes::prune(&self.others, before, limit).await
+    }
+
+    async fn prune_inbox(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        causes::prune_inbox(&self.others, before, limit).await
     }
 }
 

@@ -233,7 +233,11 @@ impl EventStore for SqliteStore {
         relayed::set_shards(&self.writer, shards).await
     }
 
-    async fn prune_causes(&self, before: Timestamp) -> Result<u64, StoreError> {
-        causes::prune(&self.writer, before).await
+    async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        causes::prune(&self.writer, before, limit).await
+    }
+
+    async fn prune_inbox(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        causes::prune_inbox(&self.writer, before, limit).await
     }
 }

@@ -50,6 +50,8 @@ pub struct FaultyStore<S> {
 struct Script {
     faults: VecDeque<Fault>,
     rejected: Vec<Vec<u8>>,
+    /// Whether nobody learns what became of an append.
+    outcomes_hidden: bool,
     loads: usize,
     seen: Vec<Append>,
     held_up: usize,
@@ -79,9 +81,16 @@ impl<S: EventStore> FaultyStore<S> {
         self.lock().rejected.push(bytes.into());
     }
 
-    /// Ends all faults, those of [`reject_payloads_with`](Self::reject_payloads_with) too.
+    /// From now on nobody learns what became of an append: asked for it, the store is unavailable.
+    pub fn hide_outcomes(&self) {
+        self.lock().outcomes_hidden = true;
+    }
+
+    /// Ends all faults, those of [`reject_payloads_with`](Self::reject_payloads_with) and
+    /// [`hide_outcomes`](Self::hide_outcomes) too.
     pub fn heal(&self) {
         let mut script = self.lock();
+        script.outcomes_hidden = false;
         script.faults.clear();
         script.rejected.clear();
     }
@@ -178,6 +187,9 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
     }
 
     async fn outcome(&self, cause: CauseId) -> Result<Option<Appended>, StoreError> {
+        if self.lock().outcomes_hidden {
+            return Err(StoreError::Unavailable("the script says so".into()));
+        }
         self.inner.outcome(cause).await
     }
 
@@ -288,8 +300,12 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
         self.inner.set_shards(shards).await
     }
 
-    async fn prune_causes(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.inner.prune_causes(before).await
+    async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.inner.prune_causes(before, limit).await
+    }
+
+    async fn prune_inbox(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.inner.prune_inbox(before, limit).await
     }
 }
 

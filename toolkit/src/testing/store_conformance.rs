@@ -18,6 +18,7 @@ mod concurrency;
 pub(crate) mod fixtures;
 mod held;
 mod identity;
+mod inbox;
 mod lanes;
 mod leases;
 mod letters;
@@ -31,8 +32,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::{
-    agenda::*, atomicity::*, causes::*, concurrency::*, held::*, identity::*, lanes::*, leases::*,
-    letters::*, model::*, payloads::*, positions::*, streams::*,
+    agenda::*, atomicity::*, causes::*, concurrency::*, held::*, identity::*, inbox::*, lanes::*,
+    leases::*, letters::*, model::*, payloads::*, positions::*, streams::*,
 };
 use crate::store::EventStore;
 
@@ -60,6 +61,12 @@ macro_rules! store_conformance {
             p02_one_of_many_wins_a_position
             p03_where_a_lane_starts_is_stored
             p03_gaps_are_kept
+            p04_a_foreign_event_is_taken_once
+            p04_what_was_seen_has_its_place_in_the_order
+            p04_source_and_id_are_kept_exactly
+            p04_an_append_that_fails_leaves_nothing_in_the_inbox
+            p04_one_of_many_takes_a_foreign_event
+            p04_the_inbox_forgets_by_age
             p05_numbers_in_a_lane_follow_the_append
             p05_lanes_are_dense_under_concurrent_writers
             p05_reading_a_lane_is_limited

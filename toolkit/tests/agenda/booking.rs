@@ -293,7 +293,13 @@ impl World {
         config.limits.agenda_poll_every = Duration::from_millis(2);
         config.limits.relay_poll_every = Duration::from_millis(2);
         config.retry.delay_first = Duration::from_millis(1);
-        Self { store, log: MemoryLog::default(), outside: Outside::default(), broken: Arc::default(), config }
+        Self {
+            store,
+            log: MemoryLog::default(),
+            outside: Outside::default(),
+            broken: Arc::default(),
+            config,
+        }
     }
 
     /// What is on the agenda.

@@ -3,6 +3,7 @@
 mod bell;
 mod broker;
 mod events;
+mod foreign;
 mod stock;
 mod trial;
 mod until;
@@ -13,6 +14,7 @@ mod world;
 pub use bell::*;
 pub use broker::*;
 pub use events::*;
+pub use foreign::*;
 pub use stock::*;
 pub use trial::*;
 pub use until::*;

@@ -1,5 +1,7 @@
 //! P17: every append has a cause; a commit in doubt is looked up, a repeated command gets the first answer.
 
+use quadrille::engine::CommandKey;
+
 use crate::harness::*;
 
 fn cause(n: u128) -> CauseId {
@@ -137,4 +139,67 @@ async fn p17_a_command_repeated_after_a_crash_gets_the_first_answer() {
         second.client.execute_once(cause(1), "b", announce("one")).await.unwrap().unwrap();
     assert_eq!((receipt.version, receipt.saga), (1, world.stored().await[0].saga));
     assert_eq!(texts(&world).await, ["one"]);
+}
+
+fn key(key: &str, request: &str) -> Option<CommandKey> {
+    Some(CommandKey::new("POST /boards", key, &[request.as_bytes()]))
+}
+
+/// The store has the request of the first; whoever asks for something else under its key is told.
+#[tokio::test]
+async fn p17_a_key_belongs_to_one_request() {
+    let world = World::new(1).await;
+    let trial = world.start().await;
+    let ask = |k, text: &'static str| trial.client.execute_keyed(k, "b", announce(text));
+    let first = ask(key("k", "one"), "one").await.unwrap().unwrap();
+    assert_eq!(ask(key("k", "one"), "one").await.unwrap().unwrap(), first);
+    let reused = ask(key("k", "two"), "two").await;
+    assert!(matches!(reused, Err(ClientError::KeyReused)), "{reused:?}");
+    let bare =
+        trial.client.execute_once(key("k", "one").unwrap().cause(), "b", announce("two")).await;
+    assert!(matches!(bare, Err(ClientError::KeyReused)), "{bare:?}");
+    let elsewhere = CommandKey::new("POST /others", "k", &[b"two"]);
+    ask(Some(elsewhere), "two").await.unwrap().unwrap();
+    ask(None, "three").await.unwrap().unwrap();
+    assert_eq!(texts(&world).await, ["one", "two", "three"]);
+    // After a restart as well.
+    trial.kill().await;
+    let trial = world.start().await;
+    let again = trial.client.execute_keyed(key("k", "one"), "b", announce("one")).await;
+    assert_eq!(again.unwrap().unwrap(), first);
+    let reused = trial.client.execute_keyed(key("k", "two"), "b", announce("two")).await;
+    assert!(matches!(reused, Err(ClientError::KeyReused)), "{reused:?}");
+}
+
+/// Of two different requests under one key at the same moment, one is carried out.
+#[tokio::test]
+async fn p17_of_two_requests_under_one_key_one_is_carried_out() {
+    let world = World::new(1).await;
+    let trials = [world.start().await, world.beside().await];
+    for n in 0..50 {
+        let k = n.to_string();
+        let ask =
+            |i: usize, text| trials[i].client.execute_keyed(key(&k, text), "b", announce(text));
+        let answers = tokio::join!(ask(n % 2, "one"), ask((n / 2) % 2, "two"));
+        match answers {
+            (Ok(Ok(_)), Err(ClientError::KeyReused)) | (Err(ClientError::KeyReused), Ok(Ok(_))) => {
+            }
+            answers => panic!("{answers:?}"),
+        }
+        assert_eq!(texts(&world).await.len(), n + 1);
+    }
+}
+
+/// Names are joined so that no other names give the same.
+#[test]
+fn p17_keys_of_different_parts_differ() {
+    let keys = [
+        CommandKey::new("ab", "c", &[b"d"]),
+        CommandKey::new("a", "bc", &[b"d"]),
+        CommandKey::new("abc", "", &[b"d"]),
+    ];
+    assert!(keys[0].cause() != keys[1].cause() && keys[1].cause() != keys[2].cause());
+    assert_ne!(CommandKey::new("a", "b", &[b"cd", b""]), CommandKey::new("a", "b", &[b"c", b"d"]));
+    // What is stored today must be found by tomorrow's program.
+    assert_eq!(keys[0].cause().to_string(), "28a82a00-7296-53e6-88cb-5ae5a799af62");
 }

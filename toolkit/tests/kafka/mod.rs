@@ -1,5 +1,6 @@
 //! The cluster under test, and what is done to it behind the log's back.
 
+mod foreign;
 mod publishing;
 mod reading;
 mod topics;

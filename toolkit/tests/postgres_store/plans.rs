@@ -58,7 +58,7 @@ async fn no_statement_of_the_hot_path_reads_a_table_whole() {
     }
     use_agenda(&store).await;
     begin(&store).await;
-    assert_eq!(store.prune_causes(Timestamp(0)).await.unwrap(), 0);
+    assert_eq!(store.prune_causes(Timestamp(0), 100).await.unwrap(), 0);
     drop(store);
     until(&mut owner, NOBODY_ELSE).await;
     until(&mut owner, "idx_scan > 20 FROM pg_stat_user_tables WHERE relname = 'events'").await;

@@ -4,8 +4,9 @@ use quadrille::{
     id::Lane,
     runtime::Timestamp,
     store::{
-        AgendaChange, AgendaKind, AgendaQuery, Append, EventStore, Floor, StoreError,
-        postgres::PostgresStore,
+        Action, AgendaChange, AgendaItem, AgendaKind, AgendaQuery, AgendaState, Append, EventStore,
+        Floor, HeldChange, HeldMessage, HeldState, Letter, NewRuling, Ruled, RulingQuery,
+        StoreError, postgres::PostgresStore,
     },
 };
 use sqlx::{
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use super::{
     place::{Database, admin_url, execute},
-    work::{append, begin, ends, head, item, take, whole},
+    work::{append, begin, ends, head, item, message, source, step, take, whole},
 };
 
 /// A role of its own; it belongs to the server, not to a database.
@@ -99,7 +100,8 @@ async fn use_everything(store: &PostgresStore) {
     rule_on_letters(store, epoch).await;
     let all = AgendaQuery { limit: 9, ..AgendaQuery::default() };
     assert_eq!(store.agenda(&all).await.unwrap(), []);
-    assert_eq!(store.prune_causes(Timestamp(i64::MAX)).await.unwrap(), 4);
+    assert_eq!(store.prune_causes(Timestamp(i64::MAX), 100).await.unwrap(), 4);
+    assert_eq!(store.prune_inbox(Timestamp(i64::MAX), 100).await.unwrap(), 0);
     assert_eq!(store.read_lane(Lane(1), 0, 9).await.unwrap().len(), 1);
 }
 
@@ -145,10 +147,7 @@ async fn rule_on_letters(store: &PostgresStore, epoch: u64) {
     let dead = AgendaItem { state: AgendaState::Dead, ..item(AgendaKind::Effect, 3) };
     let held = HeldMessage { id: "dead".into(), ..message(HeldState::Dead) };
     let (saga, id) = (dead.saga, dead.id);
-    let letters = [
-        Letter::Item(Box::new(dead.clone())),
-        Letter::Message(Box::new(held.clone())),
-    ];
+    let letters = [Letter::Item(Box::new(dead.clone())), Letter::Message(Box::new(held.clone()))];
     let append = Append {
         positions: vec![step(epoch, 1, 1)],
         held: vec![HeldChange::Hold(Box::new(held))],

@@ -64,7 +64,7 @@ impl<S: Service> Decider<S> {
                     Ok(()) => {
                         let stamp = Stamp {
                             saga: message.saga,
-                            causation: message.id.to_string(),
+                            causation: message.causation(),
                             time: now,
                             trace: Some(hop.carried.clone()),
                         };

@@ -290,14 +290,15 @@ fn as_held(message: &Message, now: Timestamp) -> HeldMessage {
 
 /// A record that cannot be read, as it is stored for a person.
 pub(crate) fn unreadable(record: &LogRecord, malformed: &Malformed, now: Timestamp) -> HeldMessage {
+    let is_known = malformed.seq.is_some() || malformed.foreign.is_some();
     HeldMessage {
         source: record.source.clone(),
         // Two records without a number may carry the same id, and neither may hide the other.
-        id: match (malformed.id, malformed.seq) {
-            (Some(id), Some(_)) => id.to_string(),
-            _ => fingerprint(record),
-        },
-        key: malformed.key.clone().filter(|_| malformed.seq.is_some()).unwrap_or_else(|| "".into()),
+        id: malformed
+            .id
+            .filter(|_| is_known)
+            .map_or_else(|| fingerprint(record), |id| id.to_string()),
+        key: malformed.key.clone().filter(|_| is_known).unwrap_or_else(|| "".into()),
         seq: malformed.seq.unwrap_or(0),
         offset: record.offset,
         event_type: malformed.event_type.as_deref().unwrap_or_default().to_owned(),

@@ -6,7 +6,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde::Serialize;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::{
     aggregate::{AggregateType, Command},
@@ -42,12 +44,22 @@ pub(crate) trait Job: Send + fmt::Debug {
     fn fail(self: Box<Self>, failure: JobFailure);
 }
 
+/// An answer as it is stored.
+#[derive(Serialize)]
+struct Stored<'a, R> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Uuid>,
+    answer: Result<Receipt, &'a R>,
+}
+
 type Reply<R> = oneshot::Sender<Result<Result<Receipt, R>, JobFailure>>;
 
 pub(crate) struct CommandJob<C: Command> {
     stream: StreamId,
     command: C,
     cause: Option<CauseId>,
+    /// What was asked for under the cause, when its caller wants that to be compared.
+    asked: Option<Uuid>,
     request: Option<Arc<Request>>,
     verdict: Arc<Mutex<Option<Result<(), C::Refusal>>>>,
     reply: Reply<C::Refusal>,
@@ -58,10 +70,11 @@ impl<C: Command> CommandJob<C> {
         stream: StreamId,
         command: C,
         cause: Option<CauseId>,
+        asked: Option<Uuid>,
         request: Option<Arc<Request>>,
         reply: Reply<C::Refusal>,
     ) -> Self {
-        Self { stream, command, cause, request, verdict: Arc::default(), reply }
+        Self { stream, command, cause, asked, request, verdict: Arc::default(), reply }
     }
 }
 
@@ -102,11 +115,8 @@ impl<C: Command> Job for CommandJob<C> {
 
     fn answer(&self, receipt: Receipt) -> Option<Bytes> {
         let verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = match verdict.as_ref()? {
-            Ok(()) => serde_json::to_vec(&Ok::<_, ()>(receipt)),
-            Err(refusal) => serde_json::to_vec(&Err::<(), _>(refusal)),
-        };
-        answer.ok().map(Bytes::from)
+        let answer = verdict.as_ref()?.as_ref().map(|()| receipt);
+        serde_json::to_vec(&Stored { request: self.asked, answer }).ok().map(Bytes::from)
     }
 
     fn succeed(self: Box<Self>, receipt: Receipt) {

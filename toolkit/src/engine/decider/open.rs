@@ -20,7 +20,7 @@ use crate::{
     handler::Run,
     id::{CauseId, SagaId, SourceLane, StreamId, Version},
     log::record::{Message, decode_held},
-    store::{HeldChange, HeldMessage, NewEvent},
+    store::{HeldChange, HeldMessage, InboxEntry, NewEvent},
     telemetry::Pending,
     turn::{TurnCell, Want},
 };
@@ -126,6 +126,8 @@ pub(crate) struct Open {
     pub(crate) receipts: HashMap<usize, Receipt>,
     pub(crate) failed_jobs: HashMap<usize, HandlerError>,
     pub(crate) causes: HashSet<CauseId>,
+    /// Events of foreign producers that this batch takes (P4).
+    pub(crate) inbox: BTreeSet<InboxEntry>,
     /// Commands whose id is being decided already.
     pub(crate) twins: Vec<Box<dyn Job>>,
     pub(crate) outcomes: Outcomes,
@@ -138,6 +140,7 @@ pub(crate) struct Open {
 pub(crate) struct Outcomes {
     pub(crate) applied: usize,
     pub(crate) skipped: usize,
+    pub(crate) duplicate: usize,
     pub(crate) parked: usize,
     pub(crate) dead: usize,
     pub(crate) bugs: usize,
@@ -160,13 +163,23 @@ impl Open {
     }
 
     /// Takes a work in. Messages of one key run one after the other; all else runs side by side.
-    pub(crate) fn push(&mut self, work: Work) {
+    /// `repeats`: the batch that is being committed has the same foreign event.
+    pub(crate) fn push(&mut self, work: Work, repeats: bool) {
         let index = self.works.len();
         if let (Some(source), Some(mark)) = (work.source(), work.mark()) {
             self.marks.insert(source.clone(), mark.clone());
         }
+        // It stays a work: should the first one not be committed, this one is the first.
+        if let Some(entry) = work.foreign()
+            && (repeats || !self.inbox.insert(entry.clone()))
+        {
+            self.outcomes.duplicate += 1;
+            self.works.push(work);
+            return;
+        }
         match &work {
-            Work::Skip { .. } => self.outcomes.skipped += 1,
+            Work::Skip { repeated: true, .. } => self.outcomes.duplicate += 1,
+            Work::Skip { repeated: false, .. } => self.outcomes.skipped += 1,
             Work::Unreadable { held, .. } => {
                 let key = held.key.clone();
                 self.task(Subject::Unreadable { work: index }, Some(key).filter(|k| !k.is_empty()));

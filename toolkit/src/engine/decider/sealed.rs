@@ -23,7 +23,8 @@ use crate::{
     runtime::Timestamp,
     service::Service,
     store::{
-        Answer, Append, AppendError, Appended, NewEvent, NewSnapshot, Published, RecordedEvent,
+        Answer, Append, AppendError, Appended, InboxEntry, NewEvent, NewSnapshot, Published,
+        RecordedEvent,
     },
     telemetry::Pending,
 };
@@ -97,6 +98,7 @@ impl<S: Service> Decider<S> {
             held: std::mem::take(&mut open.held_changes),
             agenda: open.agenda.changes(),
             answers,
+            inbox: std::mem::take(&mut open.inbox).into_iter().collect(),
             snapshots,
             ..Append::default()
         };
@@ -200,6 +202,7 @@ impl<S: Service> Decider<S> {
         self.status.gauges.append_events.observe(append.events.len() as u64);
         add(&counters.messages_applied, outcomes.applied);
         add(&counters.messages_skipped, outcomes.skipped);
+        add(&counters.messages_duplicate, outcomes.duplicate);
         add(&counters.messages_parked, outcomes.parked);
         add(&counters.messages_dead, outcomes.dead);
         add(&counters.handler_bugs, outcomes.bugs);
@@ -224,6 +227,11 @@ impl<S: Service> Decider<S> {
                 self.roll_back(&[]);
                 lanes.iter().for_each(|lane| self.drop_lane(lane));
                 Verdict::Lost(lanes)
+            }
+            AppendError::SeenBefore { entries } => {
+                self.roll_back(&[]);
+                self.skip_seen(&entries);
+                Verdict::Again
             }
             AppendError::HeldChanged { lanes } => {
                 self.roll_back(&[]);
@@ -279,6 +287,31 @@ impl<S: Service> Decider<S> {
         }
     }
 
+    /// The append was not committed: both batches are decided again, with a new time.
+    pub(crate) fn decide_again(&mut self) {
+        self.roll_back(&[]);
+    }
+
+    /// Nobody can say any more whether the append was committed (P17). Its commands are told so; its lanes
+    /// are given up, and returned: their positions tell when they are claimed anew.
+    pub(crate) fn give_up(&mut self) -> Vec<SourceLane> {
+        let Some(sealed) = &mut self.sealed else { return vec![] };
+        let lanes: Vec<SourceLane> =
+            sealed.append.positions.iter().map(|moved| moved.source.clone()).collect();
+        let why = "the store did not say for too long whether the command was committed";
+        for work in std::mem::take(&mut sealed.works) {
+            match work {
+                Work::Command(job) => {
+                    job.fail(JobFailure::Client(ClientError::Unavailable(why.into())));
+                }
+                work => sealed.works.push(work),
+            }
+        }
+        self.roll_back(&[]);
+        lanes.iter().for_each(|lane| self.drop_lane(lane));
+        lanes
+    }
+
     /// Puts works back where they came from. Those of a lane that is no longer ours are void.
     fn requeue(&mut self, works: Vec<Work>) {
         for work in works.into_iter().rev() {
@@ -302,6 +335,19 @@ impl<S: Service> Decider<S> {
         let open = std::mem::take(&mut self.open);
         let works = open.works.into_iter().chain(open.twins.into_iter().map(Work::Command));
         self.requeue(works.collect());
+    }
+
+    /// P4: what the inbox has is stepped over; it stays there for as long as anything here lives.
+    fn skip_seen(&mut self, entries: &[InboxEntry]) {
+        let entries: HashSet<&InboxEntry> = entries.iter().collect();
+        for work in &mut self.pending {
+            if work.foreign().is_some_and(|entry| entries.contains(entry))
+                && let (Some(source), Some(mark)) = (work.source(), work.mark())
+            {
+                let (source, mark) = (source.clone(), mark.clone());
+                *work = Work::Skip { source, mark, repeated: true };
+            }
+        }
     }
 
     fn answer_repeated(&mut self, causes: &[CauseId]) {
@@ -346,9 +392,10 @@ impl<S: Service> Decider<S> {
                 }
             }
             // A record's own bytes are refused: step over it, and say so. There is nothing else to store.
-            Some(Work::Unreadable { held, mark }) => {
+            Some(Work::Unreadable { held, mark, .. }) => {
                 tracing::error!(lane = %held.source, offset = held.offset, %reason, "a record cannot even be stored as dead");
-                let skip = Work::Skip { source: held.source.clone(), mark: mark.clone() };
+                let (source, mark) = (held.source.clone(), mark.clone());
+                let skip = Work::Skip { source, mark, repeated: false };
                 self.pending.pop_front();
                 self.pending.push_front(skip);
             }

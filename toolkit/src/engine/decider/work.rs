@@ -10,7 +10,7 @@ use crate::{
     id::SourceLane,
     log::record::Message,
     runtime::Timestamp,
-    store::{AgendaItem, HeldMessage, HeldState},
+    store::{AgendaItem, HeldMessage, HeldState, InboxEntry},
 };
 
 /// One unit that is decided and committed whole, and decided again whole.
@@ -19,9 +19,19 @@ pub(crate) enum Work {
     /// A message of a lane.
     Message(Box<Fresh>),
     /// A record that could not be read: stored with its reason.
-    Unreadable { held: Box<HeldMessage>, mark: Mark },
+    Unreadable {
+        held: Box<HeldMessage>,
+        mark: Mark,
+        /// What it is known by, when it comes from a foreign producer.
+        foreign: Option<InboxEntry>,
+    },
     /// A record that needs no handler: the position steps over it.
-    Skip { source: SourceLane, mark: Mark },
+    Skip {
+        source: SourceLane,
+        mark: Mark,
+        /// It was taken before (P4); else nobody here consumes it.
+        repeated: bool,
+    },
     /// Held messages of one key whose time has come.
     Retry(Box<RetryGroup>),
     /// A person has ruled on a dead message of this key: it is tried again.
@@ -102,6 +112,15 @@ impl Work {
             Self::Skip { source, .. } | Self::Ruled { source, .. } => Some(source),
             Self::Retry(group) => Some(&group.source),
             Self::Agenda(_) | Self::Command(_) => None,
+        }
+    }
+
+    /// What it is known by, when it comes from a foreign producer (P4). A retry was taken before.
+    pub(crate) fn foreign(&self) -> Option<&InboxEntry> {
+        match self {
+            Self::Message(fresh) => fresh.message.foreign.as_ref(),
+            Self::Unreadable { foreign, .. } => foreign.as_ref(),
+            Self::Skip { .. } | Self::Retry(_) | Self::Agenda(_) | Self::Command(_) => None,
         }
     }
 

@@ -196,6 +196,22 @@ impl<S: Service> Running<S> {
                     self.assigned.entry(lane).and_modify(|at| *at = Some(now));
                 }
             }
+            // What the store has forgotten cannot be told from what was never done.
+            CommitVerdict::Ask(reason) if self.is_forgotten_soon() => {
+                self.parts.status.trouble("store", Some(reason));
+                self.load = Load::idle();
+                let now = runtime.clock.now();
+                for lane in self.parts.decider.give_up() {
+                    self.assigned.entry(lane).and_modify(|at| *at = Some(now));
+                }
+                self.parts.status.lanes(&self.parts.decider.lanes);
+            }
+            // Its answers would be kept for less than was promised.
+            CommitVerdict::Retry(reason) if self.is_forgotten_soon() => {
+                self.parts.status.trouble("store", Some(reason));
+                self.load = Load::idle();
+                self.parts.decider.decide_again();
+            }
             CommitVerdict::Retry(reason) => {
                 self.parts.status.trouble("store", Some(reason));
                 let pause = self.commit_backoff.pause();
@@ -207,6 +223,13 @@ impl<S: Service> Running<S> {
                 self.commit.ask(store, &runtime, pause);
             }
         }
+    }
+
+    /// Whether half of the time has passed for which the store keeps what the append is known by.
+    fn is_forgotten_soon(&self) -> bool {
+        let now = self.parts.runtime.clock.now();
+        let kept = self.parts.limits.answers_kept.min(self.parts.limits.inbox_kept);
+        self.commit.append.as_ref().is_some_and(|append| now.since(append.at) >= kept / 2)
     }
 
     pub(super) fn load_ended(&mut self, result: Result<Vec<StreamSlice>, StoreError>) {

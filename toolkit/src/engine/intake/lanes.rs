@@ -181,8 +181,9 @@ impl<S: Service> Running<S> {
 
     /// Reads on from the last event that was applied, so that its id is compared first (P8).
     async fn start_reading(&mut self, lane: SourceLane, position: &Position) {
+        // Without a number the offset is all there is; the log begins anew where it is beyond the end.
         if position.last_seq == 0 {
-            return self.seek(&lane, 0).await;
+            return self.seek(&lane, position.next_offset).await;
         }
         let (log, source, seq) = (self.parts.log.clone(), lane.clone(), position.last_seq);
         let found = self.alongside(async move { log.find(&source, seq).await }).await;

@@ -38,6 +38,14 @@ impl<S: Service> Running<S> {
     fn record(&mut self, record: LogRecord) -> Option<(SourceLane, LaneSeq)> {
         let (source, offset) = (record.source.clone(), record.offset);
         let decoded = record::decode(&record, self.lanes_of.get(&source.topic).copied());
+        let foreign = match &decoded {
+            Ok(message) => message.foreign.is_some(),
+            Err(malformed) => malformed.foreign.is_some(),
+        };
+        if foreign {
+            self.foreign(&record, decoded);
+            return None;
+        }
         let (seq, id) = match &decoded {
             Ok(message) => (Some(message.seq), Some(message.id)),
             Err(malformed) => (malformed.seq, malformed.id),
@@ -48,7 +56,11 @@ impl<S: Service> Running<S> {
                     (decoded, self.parts.decider.lanes.accepted(&source))
             {
                 let held = unreadable(&record, &malformed, self.parts.runtime.clock.now());
-                self.parts.decider.push(Work::Unreadable { held: Box::new(held), mark });
+                self.parts.decider.push(Work::Unreadable {
+                    held: Box::new(held),
+                    mark,
+                    foreign: None,
+                });
             }
             return None;
         };
@@ -68,16 +80,34 @@ impl<S: Service> Running<S> {
         None
     }
 
+    /// P4: no number says whether it was applied; the inbox does, in the append.
+    fn foreign(&mut self, record: &LogRecord, decoded: Result<record::Message, record::Malformed>) {
+        let (source, now) = (&record.source, self.parts.runtime.clock.now());
+        let is_forgotten = now.since(record.time) >= self.parts.limits.inbox_kept;
+        if self.parts.decider.lanes.offer_foreign(source, record.offset, is_forgotten) {
+            self.apply(record, decoded);
+        } else {
+            add(&self.parts.status.counters.messages_duplicate, 1);
+        }
+    }
+
     fn apply(&mut self, record: &LogRecord, decoded: Result<record::Message, record::Malformed>) {
         let Some(mark) = self.parts.decider.lanes.accepted(&record.source) else { return };
         let work = match decoded {
-            Ok(message) if self.parts.decider.consumes(&message.event_type) => {
+            Ok(mut message) if self.parts.decider.consumes(&message.event_type) => {
+                if message.foreign.is_some() {
+                    message.seq = mark.seq;
+                }
                 Work::Message(Box::new(Fresh { message, mark, poison: None }))
             }
-            Ok(_) => Work::Skip { source: record.source.clone(), mark },
+            Ok(_) => Work::Skip { source: record.source.clone(), mark, repeated: false },
             Err(malformed) => {
-                let held = unreadable(record, &malformed, self.parts.runtime.clock.now());
-                Work::Unreadable { held: Box::new(held), mark }
+                let mut held = unreadable(record, &malformed, self.parts.runtime.clock.now());
+                let foreign = malformed.foreign.map(|known| *known);
+                if foreign.is_some() {
+                    held.seq = mark.seq;
+                }
+                Work::Unreadable { held: Box::new(held), mark, foreign }
             }
         };
         self.parts.decider.push(work);

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    EVENT_TYPE_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, header, headers_from_json, lane_seq, name,
-    parse_number,
+    EVENT_TYPE_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, OUR_SOURCE, header, headers_from_json,
+    lane_seq, name, parse_number, structured,
 };
 use crate::{
-    id::{EventId, InvalidId, KEY_BYTES_MAX, LaneSeq, SagaId, SourceLane, check_text},
+    id::{
+        EventId, FOREIGN_ID_BYTES_MAX, InvalidId, KEY_BYTES_MAX, LaneSeq, SagaId, SourceLane,
+        check_text,
+    },
     log::{Header, LogRecord, partition::lane_of},
     runtime::Timestamp,
-    store::HeldMessage,
+    store::{HeldMessage, InboxEntry},
     telemetry::{SpanContext, carried::Parts},
 };
 
@@ -23,10 +26,13 @@ pub struct Message {
     pub source: SourceLane,
     /// The record's offset.
     pub offset: i64,
-    /// The event's dense number in the lane, from 1.
+    /// The event's dense number in the lane, from 1. A foreign one has none: here stands that of the last
+    /// numbered one before it, 0 when there is none.
     pub seq: LaneSeq,
-    /// The event's id.
+    /// The event's id; a foreign one's is made from its source and its id there.
     pub id: EventId,
+    /// Set for an event of a foreign producer: what it is known by (P4).
+    pub foreign: Option<InboxEntry>,
     /// Its type name.
     pub event_type: Arc<str>,
     /// The saga.
@@ -44,14 +50,24 @@ pub struct Message {
     pub headers: Arc<[Header]>,
 }
 
+impl Message {
+    /// How the events that it causes name it: by its `ce_id`, as its producer wrote it.
+    #[must_use]
+    pub fn causation(&self) -> String {
+        self.foreign.as_ref().map_or_else(|| self.id.to_string(), |own| own.id.to_string())
+    }
+}
+
 /// A record that is no message of ours, and what could be read of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Malformed {
     /// What is wrong with it, for a person.
     pub reason: String,
-    /// The event's id, when it is a UUID.
+    /// The event's id, when it is a UUID, or made from what a foreign producer calls it.
     pub id: Option<EventId>,
+    /// What an event of a foreign producer is known by, when that can be read.
+    pub foreign: Option<Box<InboxEntry>>,
     /// Its number in this lane. `None` as well when the record was numbered for another lane: moving
     /// a position to such a number would pass over the event that has it.
     pub seq: Option<LaneSeq>,
@@ -68,10 +84,23 @@ pub struct Malformed {
 ///
 /// Unknown headers are carried along. Of headers with one name, the last counts.
 ///
+/// A record with neither lane nor number comes from a foreign producer (P4), in binary mode or in
+/// structured mode as JSON. It needs `id`, `source`, `type` and a key: the record's, or `partitionkey`
+/// where that is empty. Its partition is its producer's choice. Its time is the record's when it states
+/// none. Its saga is `correlationid` when that is a UUID; else it is made from the source and the
+/// `correlationid`, or the `id` where there is none: the same for each repetition.
+///
 /// # Errors
-/// Says what is wrong, and what could be read all the same. A record without a lane number comes from
-/// a foreign producer (P4).
+/// Says what is wrong, and what could be read all the same.
 pub fn decode(record: &LogRecord, lanes: Option<u32>) -> Result<Message, Malformed> {
+    match structured::to_binary(record) {
+        None => decode_binary(record, lanes),
+        Some(Ok(binary)) => decode_binary(&binary, lanes),
+        Some(Err(reason)) => Err(Read::new(record).malformed(reason)),
+    }
+}
+
+fn decode_binary(record: &LogRecord, lanes: Option<u32>) -> Result<Message, Malformed> {
     let read = Read::new(record);
     match read.check(lanes) {
         Ok(message) => Ok(message),
@@ -96,7 +125,13 @@ pub fn decode_held(held: &HeldMessage) -> Result<Message, Malformed> {
     };
     match reason {
         Some(reason) => Err(Read::new(&record).malformed(reason)),
-        None => decode(&record, None),
+        None => {
+            let mut message = decode(&record, None)?;
+            if message.foreign.is_some() {
+                message.seq = held.seq;
+            }
+            Ok(message)
+        }
     }
 }
 
@@ -112,7 +147,10 @@ impl<'a> Read<'a> {
     fn check(&self, lanes: Option<u32>) -> Result<Message, String> {
         let record = self.record;
         self.check_limits()?;
-        self.check_mode()?;
+        self.check_version()?;
+        if self.is_foreign() {
+            return self.foreign();
+        }
         let seq = self.seq()?;
         self.text(name::SOURCE)?;
         let id = self.uuid(name::ID).map(EventId)?;
@@ -135,6 +173,7 @@ impl<'a> Read<'a> {
             offset: record.offset,
             seq,
             id,
+            foreign: None,
             event_type: event_type.into(),
             saga,
             key: key.into(),
@@ -145,9 +184,74 @@ impl<'a> Read<'a> {
         })
     }
 
+    /// An event of ours that has lost its number is not taken for another's: it would be applied twice.
+    fn is_foreign(&self) -> bool {
+        let ours = |source: &[u8]| source.starts_with(OUR_SOURCE.as_bytes());
+        self.find(name::LANE_SEQ).is_none()
+            && self.find(name::LANE).is_none()
+            && !self.find(name::SOURCE).is_some_and(ours)
+    }
+
+    fn foreign(&self) -> Result<Message, String> {
+        let record = self.record;
+        let entry = self.inbox_entry()?;
+        let event_type = self.event_type()?;
+        let key = self.key()?;
+        let time = match self.find(name::TIME) {
+            Some(_) => self.time()?,
+            None => record.time,
+        };
+        Ok(Message {
+            source: record.source.clone(),
+            offset: record.offset,
+            seq: 0,
+            id: EventId::foreign(&entry.source, &entry.id),
+            event_type: event_type.into(),
+            saga: self.foreign_saga(&entry),
+            foreign: Some(entry),
+            key: key.into(),
+            time,
+            payload: record.value.clone(),
+            trace: self.trace(),
+            headers: Arc::clone(&record.headers),
+        })
+    }
+
+    fn inbox_entry(&self) -> Result<InboxEntry, String> {
+        let part = |name| {
+            let text = self.text(name)?;
+            check_text(text, FOREIGN_ID_BYTES_MAX).map_err(|e| bad(name, &e))?;
+            Ok::<Arc<str>, String>(text.into())
+        };
+        Ok(InboxEntry { source: part(name::SOURCE)?, id: part(name::ID)? })
+    }
+
+    fn foreign_saga(&self, entry: &InboxEntry) -> SagaId {
+        match self.uuid(name::CORRELATION_ID) {
+            Ok(saga) => SagaId(saga),
+            Err(_) => {
+                let text = self.text(name::CORRELATION_ID).unwrap_or(&entry.id);
+                SagaId::foreign(&entry.source, text)
+            }
+        }
+    }
+
     fn malformed(&self, reason: String) -> Malformed {
+        if let Some(foreign) = Some(()).filter(|()| self.is_foreign()).and(self.inbox_entry().ok())
+        {
+            return Malformed {
+                reason,
+                id: Some(EventId::foreign(&foreign.source, &foreign.id)),
+                seq: None,
+                key: self.key().ok().map(Arc::from),
+                event_type: self.event_type().ok().map(Arc::from),
+                saga: Some(self.foreign_saga(&foreign)),
+                foreign: Some(Box::new(foreign)),
+            };
+        }
         Malformed {
             reason,
+            foreign: None,
             id: self.uuid(name::ID).ok().map(EventId),
             seq: self.seq().ok().filter(|_| self.check_lane().is_ok()),
             key: self.key().ok().map(Arc::from),
@@ -173,14 +277,7 @@ impl<'a> Read<'a> {
         Ok(())
     }
 
-    /// Binary mode of version 1.0 is the only one that we write.
-    fn check_mode(&self) -> Result<(), String> {
-        let structured = b"application/cloudevents";
-        let content_type = self.find(name::CONTENT_TYPE).unwrap_or_default();
-        if content_type.get(..structured.len()).is_some_and(|s| s.eq_ignore_ascii_case(structured))
-        {
-            return Err("a CloudEvent in structured mode; only binary mode is read".to_owned());
-        }
+    fn check_version(&self) -> Result<(), String> {
         match self.text(name::SPEC_VERSION)? {
             "1.0" => Ok(()),
             other => Err(format!("{} is {other:?}; only \"1.0\" is read", name::SPEC_VERSION)),
@@ -189,7 +286,10 @@ impl<'a> Read<'a> {
 
     fn seq(&self) -> Result<LaneSeq, String> {
         let Some(value) = self.find(name::LANE_SEQ) else {
-            return Err(format!("no header {}: from a foreign producer", name::LANE_SEQ));
+            return Err(format!(
+                "no header {}: an event of ours that has lost its number",
+                name::LANE_SEQ
+            ));
         };
         lane_seq(&self.record.headers)
             .ok_or_else(|| format!("{} is {}, no number from 1", name::LANE_SEQ, shown(value)))
@@ -210,6 +310,16 @@ impl<'a> Read<'a> {
     }
 
     fn key(&self) -> Result<&'a str, String> {
+        if self.record.key.is_empty() && self.is_foreign() {
+            let text = self.text(name::PARTITION_KEY).map_err(|_| {
+                format!(
+                    "no key and no {}: an event belongs to the key of its saga",
+                    name::PARTITION_KEY
+                )
+            })?;
+            check_text(text, KEY_BYTES_MAX).map_err(|e| bad(name::PARTITION_KEY, &e))?;
+            return Ok(text);
+        }
         let text = std::str::from_utf8(&self.record.key)
             .map_err(|_| format!("the key {} is no UTF-8", shown(&self.record.key)))?;
         check_text(text, KEY_BYTES_MAX).map_err(|e| bad("the key", &e))?;

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write as _, ops::Range};
 
 use bytes::Bytes;
 
-use super::{Header, header, lane_seq, name};
+use super::{Header, OUR_SOURCE, header, lane_seq, name};
 use crate::{
     id::{EventId, LaneSeq},
     log::{LogRecord, NewRecord},
@@ -23,7 +23,7 @@ impl ServiceIdentity {
     /// in. Together with `ce_id` it identifies an event wherever it is copied to.
     #[must_use]
     pub fn new(service: &str) -> Self {
-        Self { source: Bytes::from(format!("/quadrille/{service}")) }
+        Self { source: Bytes::from(format!("{OUR_SOURCE}{service}")) }
     }
 
     /// The lane number and the id of a record that this service published; `None` for any other.

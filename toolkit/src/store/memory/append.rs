@@ -22,6 +22,7 @@ impl State {
         }
         self.check_causes(append)?;
         self.check_positions(append)?;
+        self.check_inbox(append)?;
         let held = self.held_after(append)?;
         self.check_agenda(append)?;
         self.check_reads(append)?;
@@ -53,6 +54,12 @@ impl State {
         if lanes.is_empty() { Ok(()) } else { Err(AppendError::PositionLost { lanes }) }
     }
 
+    fn check_inbox(&self, append: &Append) -> Result<(), AppendError> {
+        let seen = append.inbox.iter().filter(|entry| self.inbox.contains_key(entry));
+        let entries: Vec<_> = seen.cloned().collect();
+        if entries.is_empty() { Ok(()) } else { Err(AppendError::SeenBefore { entries }) }
+    }
+
     fn check_reads(&self, append: &Append) -> Result<(), AppendError> {
         let moved = append.reads.iter().filter(|(stream, version)| self.head(stream) != *version);
         let streams: Vec<_> = moved.map(|(stream, _)| stream.clone()).collect();
@@ -71,6 +78,7 @@ impl State {
         append.snapshots.iter().for_each(|snapshot| self.write_snapshot(snapshot));
         self.gaps.extend(append.gaps.iter().map(|gap| (gap.source.clone(), gap.from, gap.to)));
         self.write_causes(append, &appended);
+        self.inbox.extend(append.inbox.iter().map(|entry| (entry.clone(), append.at)));
         self.write_agenda(append);
         for (id, message) in held {
             match message {

@@ -12,8 +12,8 @@ use crate::{
     id::{AgendaId, CauseId, Lane, LaneSeq, SourceLane, StreamId, Version},
     runtime::Timestamp,
     store::{
-        Appended, Floor, Gap, HeldMessage, Position, RecordedEvent, Registered, Registration,
-        Ruling, StoreError, StreamRead, StreamSlice,
+        Appended, Floor, Gap, HeldMessage, InboxEntry, Position, RecordedEvent, Registered,
+        Registration, Ruling, StoreError, StreamRead, StreamSlice,
     },
 };
 
@@ -25,6 +25,7 @@ pub(super) struct State {
     pub(super) lanes: Vec<Vec<Arc<RecordedEvent>>>,
     pub(super) positions: BTreeMap<SourceLane, PositionRow>,
     pub(super) causes: BTreeMap<CauseId, CauseRow>,
+    pub(super) inbox: BTreeMap<InboxEntry, Timestamp>,
     pub(super) held: BTreeMap<(SourceLane, String), HeldMessage>,
     pub(super) agenda: BTreeMap<AgendaId, AgendaRow>,
     pub(super) snapshots: BTreeMap<(StreamId, u32), (Version, Bytes)>,
@@ -123,11 +124,23 @@ impl State {
         self.gaps.iter().take(limit).map(gap).collect()
     }
 
-    pub(super) fn prune_causes(&mut self, before: Timestamp) -> u64 {
-        let was = self.causes.len();
-        self.causes.retain(|_, row| row.at >= before);
-        (was - self.causes.len()) as u64
+    pub(super) fn prune_causes(&mut self, before: Timestamp, limit: usize) -> u64 {
+        prune(&mut self.causes, limit, |row| row.at < before)
     }
+
+    pub(super) fn prune_inbox(&mut self, before: Timestamp, limit: usize) -> u64 {
+        prune(&mut self.inbox, limit, |at| *at < before)
+    }
+}
+
+fn prune<K: Ord, V>(rows: &mut BTreeMap<K, V>, limit: usize, is_old: impl Fn(&V) -> bool) -> u64 {
+    let mut pruned = 0;
+    rows.retain(|_, row| {
+        let goes = pruned < limit && is_old(row);
+        pruned += usize::from(goes);
+        !goes
+    });
+    pruned as u64
 }
 
 /// A number that counts from 1 as an index; beyond the address space there is nothing stored.

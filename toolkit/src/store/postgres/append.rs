@@ -18,13 +18,19 @@ use super::{
 };
 use crate::{
     id::{AgendaId, CauseId, SourceLane, StreamId},
-    store::{Append, AppendError, Appended, PositionMove, StoreError, agenda::AgendaPlan},
+    store::{
+        Append, AppendError, Appended, InboxEntry, PositionMove, StoreError, agenda::AgendaPlan,
+    },
 };
 
 const MOVED: &str = "
 SELECT u.stream FROM unnest($1::text[], $2::int8[]) u(stream, version)
  WHERE u.version IS DISTINCT FROM coalesce(
        (SELECT e.version FROM events e WHERE e.stream = u.stream ORDER BY e.version DESC LIMIT 1), 0)";
+
+const SEEN: &str = "
+SELECT u.n FROM unnest($1::text[], $2::text[]) WITH ORDINALITY u(source, id, n)
+ WHERE EXISTS (SELECT FROM inbox i WHERE i.source = u.source AND i.id = u.id) ORDER BY u.n";
 
 const USED: &str = "SELECT u.id FROM unnest($1::uuid[]) u(id) WHERE EXISTS (SELECT FROM causes c WHERE c.id = u.id)";
 
@@ -114,6 +120,14 @@ async fn outdated(
     positions: &[&PositionMove],
     failed: Failure,
 ) -> AppendError {
+    // The server looks at the inbox last; here only positions come before it.
+    if !append.inbox.is_empty() && !matches!(failed, Failure::PositionLost(_)) {
+        match seen(store, append).await {
+            Ok(entries) if entries.is_empty() => {}
+            Ok(entries) => return AppendError::SeenBefore { entries },
+            Err(error) => return unavailable(error),
+        }
+    }
     match failed {
         Failure::PositionLost(places) => {
             let lost = places.iter().filter_map(|n| positions.get(*n));
@@ -134,6 +148,18 @@ async fn outdated(
             _ => AppendError::Conflict { streams: Vec::new() },
         },
     }
+}
+
+/// The events of the append that were taken before.
+async fn seen(store: &PostgresStore, append: &Append) -> Result<Vec<InboxEntry>, StoreError> {
+    let (sources, ids): (Vec<&str>, Vec<&str>) =
+        append.inbox.iter().map(|entry| (&*entry.source, &*entry.id)).unzip();
+    let found = rows(&store.others, sqlx::query(SEEN).bind(sources).bind(ids)).await?;
+    let place = |row: &PgRow| row.try_get::<i64, _>(0);
+    let places: Vec<i64> =
+        found.iter().map(place).collect::<Result<_, _>>().map_err(store_error)?;
+    let entry = |n: i64| append.inbox.get(usize::try_from(n - 1).ok()?).cloned();
+    Ok(places.into_iter().filter_map(entry).collect())
 }
 
 /// The items of the agenda that are not as they were claimed; `surely` when there are some.

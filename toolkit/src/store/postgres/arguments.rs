@@ -32,11 +32,21 @@ macro_rules! append {
 const WITHOUT_AGENDA: &str = concat!("SELECT ", append!());
 
 /// The agenda follows: by what `append` gives, it cannot come first.
-const WITH_AGENDA: &str = concat!(
-    "SELECT change_agenda(",
-    append!(),
-    ", $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57)"
-);
+macro_rules! append_with_agenda {
+    () => {
+        concat!(
+            "change_agenda(",
+            append!(),
+            ", $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57)"
+        )
+    };
+}
+
+const WITH_AGENDA: &str = concat!("SELECT ", append_with_agenda!());
+
+/// So does the inbox, as the last.
+const WITH_INBOX: &str = concat!("SELECT take_events(", append!(), ", $46, $47, $48)");
+const WITH_BOTH: &str = concat!("SELECT take_events(", append_with_agenda!(), ", $58, $59, $60)");
 
 /// Streams are locked by slots: an append that only reads a stream has its slot alone, one that writes it
 /// shares the slot. (Two writers of one stream meet in its unique index.) All programs that share a
@@ -70,10 +80,19 @@ pub(super) fn prepare(append: &Append) -> Result<Prepared<'_>, BoxDynError> {
     snapshots(&mut add, append)?;
     gaps(&mut add, append)?;
     held::arguments(&mut add, &append.held)?;
-    let mut sql = WITHOUT_AGENDA;
+    let sql = match (append.agenda.is_empty(), append.inbox.is_empty()) {
+        (true, true) => WITHOUT_AGENDA,
+        (false, true) => WITH_AGENDA,
+        (true, false) => WITH_INBOX,
+        (false, false) => WITH_BOTH,
+    };
     if !append.agenda.is_empty() {
-        sql = WITH_AGENDA;
         agenda::arguments(&mut add, &AgendaPlan::of(&append.agenda))?;
+    }
+    if !append.inbox.is_empty() {
+        add.all(append.inbox.iter().map(|entry| &*entry.source))?;
+        add.all(append.inbox.iter().map(|entry| &*entry.id))?;
+        add.one(append.at.0)?;
     }
     debug_assert_eq!(arguments.len(), sql.matches('$').count());
     Ok(Prepared { sql, arguments, positions, lanes })
@@ -309,7 +328,10 @@ pub(super) fn causes(append: &Append) -> Vec<Uuid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{id::AgendaId, store::AgendaChange};
+    use crate::{
+        id::AgendaId,
+        store::{AgendaChange, InboxEntry},
+    };
 
     /// Programs of two versions that share a store must lock the same slot for the same stream.
     #[test]
@@ -321,10 +343,17 @@ mod tests {
     #[test]
     fn the_statement_names_each_argument_once() {
         let agenda = vec![AgendaChange::Clear(AgendaId(Uuid::nil()))];
-        for append in [Append::default(), Append { agenda, ..Append::default() }] {
+        let inbox = vec![InboxEntry { source: "s".into(), id: "1".into() }];
+        for append in [
+            Append::default(),
+            Append { agenda: agenda.clone(), ..Append::default() },
+            Append { inbox: inbox.clone(), ..Append::default() },
+            Append { agenda, inbox, ..Append::default() },
+        ] {
             let Prepared { sql, arguments, .. } = prepare(&append).unwrap();
             assert_eq!(sql.matches('$').count(), arguments.len());
             assert_eq!(sql.contains("agenda"), !append.agenda.is_empty());
+            assert_eq!(sql.contains("take_events"), !append.inbox.is_empty());
         }
     }
 }

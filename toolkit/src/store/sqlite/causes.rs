@@ -46,10 +46,38 @@ pub(super) async fn answer(
     row.map(|row| row.try_get::<Vec<u8>, _>(0).map(Bytes::from)).transpose().map_err(store_error)
 }
 
-pub(super) async fn prune(writer: &Connections, before: Timestamp) -> Result<u64, StoreError> {
+const PRUNE_CAUSES: &str =
+    "DELETE FROM causes WHERE id IN (SELECT id FROM causes WHERE at < ?1 LIMIT ?2)";
+
+const PRUNE_INBOX: &str = "DELETE FROM inbox WHERE (source, id) IN \
+     (SELECT source, id FROM inbox WHERE at < ?1 LIMIT ?2)";
+
+pub(super) async fn prune(
+    writer: &Connections,
+    before: Timestamp,
+    limit: usize,
+) -> Result<u64, StoreError> {
+    remove(writer, PRUNE_CAUSES, before, limit).await
+}
+
+pub(super) async fn prune_inbox(
+    writer: &Connections,
+    before: Timestamp,
+    limit: usize,
+) -> Result<u64, StoreError> {
+    remove(writer, PRUNE_INBOX, before, limit).await
+}
+
+async fn remove(
+    writer: &Connections,
+    sql: &'static str,
+    before: Timestamp,
+    limit: usize,
+) -> Result<u64, StoreError> {
     let mut write = writer.write().await?;
-    let pruned = sqlx::query("DELETE FROM causes WHERE at < ?1")
+    let pruned = sqlx::query(sql)
         .bind(before.0)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .execute(write.connection())
         .await
         .map_err(store_error)?;

@@ -178,13 +178,15 @@ pub async fn p17_old_causes_can_be_pruned(place: &dyn StorePlace) {
         store.append(&append).await.unwrap();
         causes.push(id);
     }
-    assert_eq!(store.prune_causes(Timestamp(20)).await.unwrap(), 1);
-    assert_eq!(store.prune_causes(Timestamp(20)).await.unwrap(), 0);
+    assert_eq!(store.prune_causes(Timestamp(20), 10).await.unwrap(), 1);
+    assert_eq!(store.prune_causes(Timestamp(20), 10).await.unwrap(), 0);
     assert_eq!(store.outcome(causes[0]).await.unwrap(), None);
     assert_eq!(store.answer(causes[0]).await.unwrap(), None);
     for kept in &causes[1..] {
         assert!(store.outcome(*kept).await.unwrap().is_some());
         assert!(store.answer(*kept).await.unwrap().is_some());
     }
+    assert_eq!(store.prune_causes(Timestamp(31), 1).await.unwrap(), 1, "few at a time");
+    assert_eq!(store.prune_causes(Timestamp(31), 9).await.unwrap(), 1);
     assert_eq!(head(&*store, &stream("s10")).await, 1, "events are no causes");
 }
