@@ -333,7 +333,7 @@ impl<S: Service> Engine<S> {
             limits: self.config.limits.clone(),
             retry: self.config.retry.clone(),
             output_lanes: self.config.lanes,
-            alerts: self.performers.iter().any(|p| p.name() == DeadLetter::TYPE),
+            alerts: self.performers.all().iter().any(|p| p.name() == DeadLetter::TYPE),
             status: status.clone(),
         });
         Intake {

@@ -291,6 +291,8 @@ impl LaneBook {
                 HeldState::Parked => keys.parked += 1,
                 HeldState::Waiting => keys.waiting += 1,
                 HeldState::Dead => keys.dead += 1,
+                // It holds no key back.
+                HeldState::Aside => {}
             }
         }
         keys

@@ -11,6 +11,9 @@ mod booking;
 mod commits;
 mod keys;
 #[allow(unreachable_pub)]
+#[path = "../agenda/letters.rs"]
+mod letters;
+#[allow(unreachable_pub)]
 #[path = "../agenda/p13.rs"]
 mod p13;
 #[allow(unreachable_pub)]

@@ -120,7 +120,11 @@ impl Work {
         match self {
             Self::Message(fresh) => fresh.message.foreign.as_ref(),
             Self::Unreadable { foreign, .. } => foreign.as_ref(),
-            Self::Skip { .. } | Self::Retry(_) | Self::Agenda(_) | Self::Command(_) => None,
+            Self::Skip { .. }
+            | Self::Retry(_)
+            | Self::Ruled { .. }
+            | Self::Agenda(_)
+            | Self::Command(_) => None,
         }
     }
 
