@@ -9,6 +9,7 @@ mod agenda {
 #[path = "../agenda/booking.rs"]
 mod booking;
 mod commits;
+mod cost;
 mod keys;
 #[allow(unreachable_pub)]
 #[path = "../agenda/letters.rs"]
