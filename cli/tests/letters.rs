@@ -119,7 +119,7 @@ impl Shop {
             published: Some(Published { lane: Lane(0), lane_seq: seq, key: "s-1".into() }),
         };
         let record = encode(&ServiceIdentity::new("shop"), &event).unwrap();
-        self.log.produce_raw("t.shop.events", record).unwrap();
+        self.log.produce_raw(&"t.shop.events".into(), record).unwrap();
     }
 }
 

@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn what_is_no_endpoint_says_why() {
         for (wrong, why) in
-            [("https://h/x", "proxy"), ("h/x", "HTTP server"), ("ftp://h/", "HTTP server")]
+            [("https://h/x", "proxy"), ("h/x", "no address"), ("ftp://h/", "HTTP server")]
         {
             let error = Endpoint::new(wrong, None).unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("; write http://"), "{error}");
