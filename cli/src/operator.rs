@@ -35,7 +35,9 @@ pub(crate) struct Services {
 
 impl Services {
     fn lines(&self) -> Result<Vec<Line>, Failure> {
-        if self.services.is_empty() {
+        let texts = self.services.iter().map(|text| text.trim());
+        let asked: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
+        if asked.is_empty() {
             return Err(Failure::Usage(
                 "no service to ask: add --service order=http://127.0.0.1:8080 (as often as there are services), or \
                  set QUADRILLE_SERVICES=\"order=http://…,payment=http://…\"; `cargo xtask up` and `cargo demo --serve` \
@@ -43,9 +45,9 @@ impl Services {
                     .to_owned(),
             ));
         }
-        let lines = self.services.iter().filter(|text| !text.trim().is_empty());
-        lines
-            .map(|text| Line::to(text.trim(), self.token.as_deref()).map_err(Failure::Usage))
+        asked
+            .into_iter()
+            .map(|text| Line::to(text, self.token.as_deref()).map_err(Failure::Usage))
             .collect()
     }
 }

@@ -30,7 +30,8 @@ pub(crate) fn text(sagas: &[SagaView]) -> String {
     }
     let events: usize = sagas.iter().map(|saga| saga.events.len()).sum();
     let open: usize = sagas.iter().map(|saga| saga.open.len()).sum();
-    let _ = writeln!(text, "{events} events in {}, {open} open", services(sagas));
+    let plural = if events == 1 { "event" } else { "events" };
+    let _ = writeln!(text, "{events} {plural} in {}, {open} open", services(sagas));
     text
 }
 

@@ -260,11 +260,12 @@ impl Happening<'_> {
         }
     }
 
-    fn place(&self) -> (&str, u8, &str) {
+    /// One append has one time: its events stand in the order of their streams.
+    fn place(&self) -> (&str, u8, &str, u64) {
         match self {
-            Self::Event(event) => (&event.at, 0, &event.id),
-            Self::Ruling(ruling) => (&ruling.at, 1, &ruling.letter),
-            Self::Open(letter) => (&letter.since, 2, &letter.letter),
+            Self::Event(event) => (&event.at, 0, &event.stream, event.version),
+            Self::Ruling(ruling) => (&ruling.at, 1, &ruling.letter, ruling.number),
+            Self::Open(letter) => (&letter.since, 2, &letter.letter, 0),
         }
     }
 }

