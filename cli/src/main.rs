@@ -4,6 +4,7 @@
 //! line itself is wrong. What was asked for goes to standard output, all else to standard error.
 
 mod graph;
+mod operator;
 mod output;
 mod story;
 
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Looks at a choreography: the services, their events, and how they undo their steps.
+/// Looks at a choreography, at what waits for a person, and at single sagas.
 #[derive(Debug, Parser)]
 #[command(
     name = "quadrille",
@@ -27,12 +28,16 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Graph(graph::Arguments),
+    Letters(operator::letters::Arguments),
+    Saga(operator::saga::Arguments),
 }
 
 impl Command {
     fn run(&self) -> Result<(), output::Failure> {
         match self {
             Self::Graph(arguments) => graph::run(arguments, &story::story()),
+            Self::Letters(arguments) => operator::letters::run(arguments),
+            Self::Saga(arguments) => operator::saga::run(arguments),
         }
     }
 }
@@ -42,7 +47,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output::complain(&failure);
-            ExitCode::from(1)
+            ExitCode::from(if matches!(failure, output::Failure::Usage(_)) { 2 } else { 1 })
         }
     }
 }

@@ -13,6 +13,10 @@ pub(crate) enum Failure {
     File(PathBuf, io::Error),
     /// Standard output could not be written.
     Stdout(io::Error),
+    /// The command line does not say enough, or what cannot be meant.
+    Usage(String),
+    /// It could not be done.
+    Said(String),
     /// The choreography has problems, one a line.
     Found(Vec<String>),
 }
@@ -22,6 +26,7 @@ impl fmt::Display for Failure {
         match self {
             Self::File(path, error) => write!(f, "cannot write {}: {error}", path.display()),
             Self::Stdout(error) => write!(f, "cannot write to standard output: {error}"),
+            Self::Usage(text) | Self::Said(text) => f.write_str(text),
             Self::Found(lines) => f.write_str(&lines.join("\n")),
         }
     }

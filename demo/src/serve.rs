@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
 use axum::Router;
+use quadrille::http::OperatorAccess;
 use tokio::net::TcpListener;
 
 use crate::{show, stage::Stage};
@@ -17,11 +18,15 @@ pub(crate) async fn until_interrupted(stage: &Stage, first_port: u16) -> Result<
         ("SHIPPING", shipping::router(stage.shipments())),
     ];
     let mut servers = tokio::task::JoinSet::new();
+    let mut addresses = vec![];
     for (offset, (name, router)) in (0..).zip(routers) {
         let port = if first_port == 0 { 0 } else { first_port + offset };
         let address = serve(&mut servers, port, router).await?;
         show(&format!("{name}=http://{address}"));
+        addresses.push(format!("{}=http://{address}", name.to_lowercase()));
     }
+    // As `quadrille letters` and `quadrille saga` take it.
+    show(&format!("QUADRILLE_SERVICES={}", addresses.join(",")));
     if let Some(till) = &stage.till {
         show(&format!("GATEWAY={}", till.url()));
     }
@@ -41,6 +46,7 @@ async fn serve(
         format!("cannot listen on port {port}; choose others with --port, or --port 0")
     })?;
     let address = listener.local_addr()?;
+    let router = router.layer(axum::Extension(OperatorAccess::local()));
     servers.spawn(async move { axum::serve(listener, router).await });
     Ok(address)
 }

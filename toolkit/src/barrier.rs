@@ -28,8 +28,9 @@ use participation::Marker;
 pub use participation::{Participation, Stated, StepState};
 
 use crate::{
+    engine::RetryPolicy,
     error::HandlerError,
-    handler::{Cause, Compensation, Reaction, Role, Run, Stimulus},
+    handler::{Behind, Cause, Compensation, Reaction, Role, Run, Stimulus},
     id::{InvalidId, StreamId},
     service::{HandlerSet, Service, StepDescription, StepKind},
     turn::{Forestall, Loaded, TurnCell, TurnState},
@@ -44,13 +45,24 @@ pub const PARTICIPATION: &str = "participation";
 pub(crate) struct Dispatch<S: Service> {
     reactions: BTreeMap<&'static str, Vec<Reaction<S>>>,
     consumed: BTreeSet<&'static str>,
+    /// Whether a handler lets later events pass a dead one.
+    pub(crate) sets_aside: bool,
     pub(crate) steps: Arc<[StepDescription]>,
 }
 
 impl<S: Service> Dispatch<S> {
     pub(crate) fn new() -> Self {
         let set = HandlerSet::<S>::gather();
-        Self { reactions: set.reactions, consumed: set.consumed, steps: set.steps.into() }
+        let passes = |reaction: &Reaction<S>| {
+            matches!(reaction, Reaction::Handle { behind: Behind::Pass, .. })
+        };
+        let sets_aside = set.reactions.values().flatten().any(passes);
+        Self {
+            reactions: set.reactions,
+            consumed: set.consumed,
+            sets_aside,
+            steps: set.steps.into(),
+        }
     }
 
     /// Whether the service consumes events of this type (P12: others are skipped, not dead).
@@ -61,6 +73,21 @@ impl<S: Service> Dispatch<S> {
     /// The types that it consumes, sorted.
     pub(crate) fn consumed(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.consumed.iter().copied()
+    }
+
+    /// What the handler of an event type wants done after a failure: its retries, and what becomes of the
+    /// later events behind a dead one.
+    pub(crate) fn after_failure(
+        &self,
+        service: &S,
+        event_type: &str,
+    ) -> (Option<RetryPolicy>, Behind) {
+        let reactions = self.reactions.get(event_type).map_or(&[][..], Vec::as_slice);
+        let wishes = reactions.iter().find_map(|reaction| match reaction {
+            Reaction::Handle { retry, behind, .. } => Some((retry(service), *behind)),
+            Reaction::Undo(_) => None,
+        });
+        wishes.unwrap_or((None, Behind::Wait))
     }
 
     fn compensation(&self, step: &str) -> Option<Compensation<S>> {
@@ -82,7 +109,7 @@ pub(crate) async fn react<S: Service>(
         dispatch.reactions.get(&*stimulus.origin.event_type).map_or(&[][..], Vec::as_slice);
     for reaction in reactions {
         match reaction {
-            Reaction::Handle { role, performs, run } => {
+            Reaction::Handle { role, performs, run, .. } => {
                 let run = || run(service.clone(), &stimulus, cell.clone()).map_err(undecodable);
                 match (role, performs.as_slice()) {
                     (_, []) => run()?.await?,

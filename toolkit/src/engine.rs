@@ -33,10 +33,11 @@ pub use status::{Counters, Health};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    alert::DeadLetter,
     barrier::Dispatch,
     choreography::ServiceDescription,
     effect::{AnyPerformer, Effect, Performer, Performers},
-    event::{EventDescription, EventKind},
+    event::{DomainEvent, EventDescription, EventKind},
     id::Lane,
     log::{EventLog, LogError, TopicSpec, record::ServiceIdentity},
     runtime::Runtime,
@@ -332,6 +333,7 @@ impl<S: Service> Engine<S> {
             limits: self.config.limits.clone(),
             retry: self.config.retry.clone(),
             output_lanes: self.config.lanes,
+            alerts: self.performers.all().iter().any(|p| p.name() == DeadLetter::TYPE),
             status: status.clone(),
         });
         Intake {

@@ -5,6 +5,7 @@ use std::{fmt, future::Future, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
+    engine::RetryPolicy,
     error::HandlerError,
     event::{DomainEvent, Incoming, Origin},
     list::EventList,
@@ -35,6 +36,14 @@ pub trait EventHandler<E: DomainEvent>: Service {
     type Emits: EventList;
     /// Whether this event asks for a step, or brings the outcome of a step that is under way.
     const ROLE: Role = Role::Action;
+    /// What becomes of the later events of a key behind a dead one.
+    const BEHIND_A_DEAD_ONE: Behind = Behind::Wait;
+
+    /// How an event is tried again after a failure that may pass. `None` is the engine's policy
+    /// (`Config::retry`).
+    fn retry(&self) -> Option<RetryPolicy> {
+        None
+    }
 
     #[doc(hidden)]
     const THE_HANDLER_ATTRIBUTE_IS_MISSING_ABOVE_THIS_IMPL: ();
@@ -48,6 +57,15 @@ pub trait EventHandler<E: DomainEvent>: Service {
         event: &Incoming<E>,
         turn: &mut Turn<'_, Self::Emits>,
     ) -> impl Future<Output = Result<(), HandlerError>> + Send;
+}
+
+/// What becomes of the later events of a key and a source lane when one of them is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Behind {
+    /// They wait, in order, until a person has decided on it.
+    Wait,
+    /// They pass: each stands for itself, and the dead one may be replayed after them.
+    Pass,
 }
 
 /// What a handler's event is to the step that the handler performs.
@@ -133,6 +151,8 @@ pub(crate) enum Reaction<S: Service> {
     Handle {
         role: Role,
         performs: Vec<StepDescription>,
+        behind: Behind,
+        retry: fn(&S) -> Option<RetryPolicy>,
         run: fn(Arc<S>, &Stimulus, TurnCell) -> Result<Run, serde_json::Error>,
     },
     /// One of its compensations.
@@ -157,7 +177,13 @@ impl<S: Service> Reaction<S> {
     where
         S: EventHandler<E>,
     {
-        Self::Handle { role: S::ROLE, performs, run: run_handler::<S, E> }
+        Self::Handle {
+            role: S::ROLE,
+            performs,
+            behind: S::BEHIND_A_DEAD_ONE,
+            retry: <S as EventHandler<E>>::retry,
+            run: run_handler::<S, E>,
+        }
     }
 
     pub(crate) fn undo<E: DomainEvent>() -> Self

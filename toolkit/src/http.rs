@@ -1,7 +1,7 @@
 //! What a service's HTTP interface needs besides its own routes.
 //!
-//! * [`interface`] completes a service's routes: `/livez`, `/readyz`, `/metrics`, a limit for bodies, a span for each
-//!   request, and a problem document for every path and method that does not exist.
+//! * [`interface`] completes a service's routes: `/livez`, `/readyz`, `/metrics`, the [`operator`]'s, a limit for
+//!   bodies, a span for each request, and a problem document for every path and method that does not exist.
 //! * [`Json`] and [`Path`] read what a request brings, and say clearly what is wrong with it.
 //! * [`Once`] makes a request safe to repeat, under the caller's `Idempotency-Key`.
 //! * [`Problem`] is the one shape of every error: RFC 9457, `application/problem+json`.
@@ -15,15 +15,19 @@
 //! | refused by the business | the service's choice, 409 or 422 as a rule |
 //! | too busy, shutting down, the store away | 503, try again |
 
+mod access;
 mod extract;
 mod health;
 mod once;
+mod operator;
 mod problem;
 pub(crate) mod trace;
 
+pub use access::{OperatorAccess, TOKEN_BYTES_MIN};
 use axum::{Router, extract::DefaultBodyLimit, routing::get};
 pub use extract::{Json, Path};
 pub use once::{IDEMPOTENCY_KEY_BYTES_MAX, NoInput, Once};
+pub use operator::operator;
 pub use problem::Problem;
 
 use crate::{
@@ -36,6 +40,7 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Completes the routes of a service.
 pub fn interface<S: Service>(routes: Router, client: Client<S>) -> Router {
+    let routes = routes.merge(operator(client.clone()));
     let tracing = trace::Tracing::of(&client);
     let probes = Probes {
         health: {

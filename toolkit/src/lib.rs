@@ -22,6 +22,7 @@ compile_error!(
 extern crate self as quadrille;
 
 pub mod aggregate;
+pub mod alert;
 pub mod barrier;
 pub mod choreography;
 pub mod effect;
@@ -34,6 +35,7 @@ pub mod http;
 pub mod id;
 mod list;
 pub mod log;
+pub mod operator;
 #[cfg(feature = "process")]
 pub mod process;
 pub mod runtime;
@@ -43,6 +45,8 @@ pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod turn;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 #[doc(hidden)]
 pub mod __private;

@@ -6,6 +6,7 @@
 mod agenda;
 mod append;
 mod held;
+mod letters;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod position;
@@ -24,6 +25,7 @@ pub use append::{
 use async_trait::async_trait;
 use bytes::Bytes;
 pub use held::{HeldChange, HeldHead, HeldMessage, HeldState};
+pub use letters::{Action, Letter, LetterId, NewRuling, NotALetter, Ruled, Ruling, RulingQuery};
 pub use position::{Claim, Claimed, Position, PositionMove, StartAt};
 pub use relayed::{Floor, Lease, Registered, Registration};
 
@@ -156,7 +158,8 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// How far every source lane was applied, sorted by lane: for people and for lag tools.
     async fn positions(&self) -> Result<Vec<(SourceLane, Position)>, StoreError>;
 
-    /// The held messages of one key of a lane, in order, at most `limit`.
+    /// The held messages of one key of a lane that wait for each other, in order, at most `limit`: not those
+    /// set aside.
     async fn held(
         &self,
         source: &SourceLane,
@@ -167,6 +170,31 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// All held messages of the service in a given state, oldest first, at most `limit`: for people.
     async fn held_in(&self, state: HeldState, limit: usize)
     -> Result<Vec<HeldMessage>, StoreError>;
+
+    /// The held messages of a saga, oldest first, at most `limit`: for people.
+    async fn held_of_saga(
+        &self,
+        saga: SagaId,
+        limit: usize,
+    ) -> Result<Vec<HeldMessage>, StoreError>;
+
+    /// The events of a saga in this store, as they were appended, at most `limit`: for people. It may read
+    /// everything since the saga began.
+    async fn saga_events(
+        &self,
+        saga: SagaId,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError>;
+
+    /// A letter, dead or not: for people.
+    async fn letter(&self, id: &LetterId) -> Result<Option<Letter>, StoreError>;
+
+    /// Does what a person has ruled on a dead letter, and records it, in one transaction. Running engines
+    /// see it by looking at [`rulings`](Self::rulings).
+    async fn rule(&self, ruling: &NewRuling) -> Result<Ruled, StoreError>;
+
+    /// Rulings, by number.
+    async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError>;
 
     /// The gaps that were recorded when lanes were first read (P3), by lane and number, at most `limit`:
     /// for people.

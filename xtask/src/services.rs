@@ -154,6 +154,11 @@ impl Services {
         for (service, database) in &self.databases {
             lines.push(format!("{}_DATABASE_URL={}", service.to_uppercase(), database.owner));
         }
+        let first = self.instances.iter().filter(|instance| instance.number == 1);
+        let services: Vec<String> =
+            first.map(|first| format!("{}=http://{}", first.service, first.address)).collect();
+        // As the `quadrille` command takes it: any instance answers for its service.
+        lines.push(format!("QUADRILLE_SERVICES={}", services.join(",")));
         for instance in self.instances.iter().chain([&self.gateway]) {
             let key = key(instance.service, instance.number);
             lines.push(format!("{key}_URL=http://{}", instance.address));

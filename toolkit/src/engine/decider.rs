@@ -51,6 +51,8 @@ pub(crate) struct Decider<S: Service> {
     limits: Limits,
     retry: RetryPolicy,
     output_lanes: u32,
+    /// Whether someone is to be told of dead letters.
+    alerts: bool,
     status: Arc<Status>,
     pub(crate) lanes: LaneBook,
     cache: LruCache<StreamId, Entry>,
@@ -75,6 +77,7 @@ pub(crate) struct Parts<S: Service> {
     pub(crate) limits: Limits,
     pub(crate) retry: RetryPolicy,
     pub(crate) output_lanes: u32,
+    pub(crate) alerts: bool,
     pub(crate) status: Arc<Status>,
 }
 
@@ -90,6 +93,7 @@ impl<S: Service> Decider<S> {
             limits: parts.limits,
             retry: parts.retry,
             output_lanes: parts.output_lanes,
+            alerts: parts.alerts,
             status: parts.status,
             lanes: LaneBook::default(),
             cache: LruCache::new(cached),
@@ -101,6 +105,11 @@ impl<S: Service> Decider<S> {
 
     pub(crate) fn consumes(&self, event_type: &str) -> bool {
         self.dispatch.consumes(event_type)
+    }
+
+    /// Whether dead messages may be set aside.
+    pub(crate) fn sets_aside(&self) -> bool {
+        self.dispatch.sets_aside
     }
 
     /// How many more works it takes now: slowness passes backwards.

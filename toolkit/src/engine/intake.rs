@@ -4,6 +4,7 @@ mod commit;
 mod contention;
 mod lanes;
 mod records;
+mod rulings;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,6 +16,7 @@ use std::{
 use commit::{Commit, Load};
 use contention::Contention;
 use futures_util::FutureExt;
+use rulings::Rulings;
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -91,6 +93,7 @@ struct Running<S: Service> {
     /// When the append that is under way was started.
     sealed_at: Timestamp,
     draining: bool,
+    rulings: Rulings,
     /// Nothing comes from the agenda any more.
     agenda_ended: bool,
 }
@@ -141,6 +144,7 @@ impl<S: Service> Running<S> {
             pace: Pace::new(parts.limits.pace_under_load),
             sealed_at: Timestamp::default(),
             draining: false,
+            rulings: Rulings::default(),
             agenda_ended: false,
             parts,
         }
@@ -191,6 +195,7 @@ impl<S: Service> Running<S> {
             self.subscribe().await;
         }
         self.tend_lanes().await;
+        self.look_for_rulings().await;
         self.retry_due().await;
         loop {
             let room = self.parts.decider.room();
@@ -284,7 +289,8 @@ impl<S: Service> Running<S> {
         let retry = self.parts.decider.lanes.next_due().filter(|_| !self.draining);
         let claim = self.assigned.values().flatten().min().copied();
         let subscribe = self.wants_subscription().then_some(self.subscribe_at);
-        match [paced, retry, claim, subscribe].into_iter().flatten().min() {
+        let ruling = self.next_look_for_rulings();
+        match [paced, retry, claim, subscribe, ruling].into_iter().flatten().min() {
             Some(at) => self.parts.runtime.clock.sleep(at.since(now).max(Duration::from_millis(1))),
             None => Box::pin(std::future::pending()),
         }

@@ -291,6 +291,8 @@ impl LaneBook {
                 HeldState::Parked => keys.parked += 1,
                 HeldState::Waiting => keys.waiting += 1,
                 HeldState::Dead => keys.dead += 1,
+                // It holds no key back.
+                HeldState::Aside => {}
             }
         }
         keys
@@ -319,6 +321,12 @@ impl LaneBook {
             }
         }
         taken
+    }
+
+    /// Whether a key waits for a person.
+    pub(crate) fn any_dead(&self) -> bool {
+        let mut held = self.lanes.values().flat_map(|lane| lane.held.values());
+        held.any(|key| key.state == HeldState::Dead)
     }
 
     /// When the next try is due.

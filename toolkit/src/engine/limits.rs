@@ -31,6 +31,8 @@ pub struct Limits {
     pub lease_ttl: Duration,
     /// How often the agenda is looked at for deadlines and effects that are due.
     pub agenda_poll_every: Duration,
+    /// How often an engine looks for what persons have ruled on dead letters.
+    pub rulings_poll_every: Duration,
     /// Deadlines that are claimed at once.
     pub agenda_claim_max: usize,
     /// The first pause after the store or the log could not answer; it doubles up to the last.
@@ -71,6 +73,7 @@ impl Default for Limits {
             relay_poll_every: Duration::from_millis(100),
             lease_ttl: Duration::from_secs(10),
             agenda_poll_every: Duration::from_millis(250),
+            rulings_poll_every: Duration::from_secs(1),
             agenda_claim_max: 256,
             backoff_first: Duration::from_millis(10),
             backoff_last: Duration::from_secs(5),

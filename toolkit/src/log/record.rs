@@ -13,6 +13,10 @@ pub use decode::{Malformed, Message, decode, decode_held};
 pub use encode::{ServiceIdentity, encode};
 pub use header_json::{headers_from_json, headers_to_json};
 
+#[cfg(feature = "webhook")]
+pub(crate) use base64::decode as base64_bytes;
+pub(crate) use base64::encode as base64_text;
+
 use super::Header;
 use crate::id::LaneSeq;
 

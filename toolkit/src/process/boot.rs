@@ -4,11 +4,13 @@ use std::{fmt::Display, sync::Arc, time::Duration};
 
 use super::{front::Front, settings::Settings};
 use crate::{
+    alert::DeadLetter,
     engine::{Engine, Running, StartError},
     log::{LogError, kafka::KafkaLog},
     service::Service,
     store::{StoreError, postgres::PostgresStore},
     telemetry::Traces,
+    webhook::AlertWebhook,
 };
 
 /// The first pause after a server did not answer; it doubles up to the last.
@@ -54,7 +56,11 @@ async fn attempt<S: Service + Clone>(
         KafkaLog::new(settings.kafka()).map_err(|error| StartError::Config(error.to_string()))?;
     let mut config = settings.engine();
     config.traces = traces.clone();
-    Engine::new(service.clone(), Arc::new(store), Arc::new(log), config).start().await
+    let mut engine = Engine::new(service.clone(), Arc::new(store), Arc::new(log), config);
+    if let Some(endpoint) = settings.alert_webhook.clone() {
+        engine = engine.performer::<DeadLetter>(AlertWebhook::new(endpoint));
+    }
+    engine.start().await
 }
 
 fn needs_a_person(error: &StartError) -> bool {

@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     engine::Health,
-    http::{self, Probes, Problem},
+    http::{self, OperatorAccess, Probes, Problem},
     telemetry,
 };
 
@@ -33,6 +33,7 @@ struct Shown {
     waiting: Mutex<String>,
     /// The service's own interface, once there is an engine.
     interface: OnceLock<Router>,
+    operator: OperatorAccess,
 }
 
 /// A running server.
@@ -44,9 +45,9 @@ pub(super) struct Server {
 }
 
 impl Front {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(operator: OperatorAccess) -> Self {
         let waiting = Mutex::new("starting".to_owned());
-        Self { shown: Arc::new(Shown { waiting, interface: OnceLock::new() }) }
+        Self { shown: Arc::new(Shown { waiting, interface: OnceLock::new(), operator }) }
     }
 
     fn waiting(&self) -> MutexGuard<'_, String> {
@@ -98,7 +99,8 @@ async fn raised(mut flag: watch::Receiver<bool>) {
     let _ = flag.wait_for(|raised| *raised).await.is_ok();
 }
 
-async fn answer(front: Front, before: Router, request: Request) -> Response {
+async fn answer(front: Front, before: Router, mut request: Request) -> Response {
+    request.extensions_mut().insert(front.shown.operator.clone());
     let router = match front.shown.interface.get() {
         Some(interface) => interface.clone(),
         None if is_health(request.uri().path()) => before,
@@ -147,7 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn before_the_engine_it_is_alive_and_says_what_it_waits_for() {
-        let front = Front::new();
+        let front = Front::new(OperatorAccess::default());
         assert!(front.waits_for("the store is unavailable".into()));
         assert!(!front.waits_for("the store is unavailable".into()));
         assert_eq!(ask(&front, "/livez").await.0, 200);
@@ -160,7 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn with_the_engine_the_service_answers() {
-        let front = Front::new();
+        let front = Front::new(OperatorAccess::default());
         front.open(Router::new().route("/orders", get(|| async { "mine" })));
         assert_eq!(ask(&front, "/orders").await.0, 200);
         assert_eq!(ask(&front, "/nowhere").await.0, 404);
@@ -168,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_listens_and_stops() {
-        let front = Front::new();
+        let front = Front::new(OperatorAccess::default());
         let server = front.serve("test", ([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = server.address;
         tokio::net::TcpStream::connect(address).await.unwrap();

@@ -72,7 +72,7 @@ async fn live<S: Service + Clone>(
     settings: &Settings,
 ) -> Result<(), String> {
     let mut signals = Signals::listen().map_err(|error| format!("no signals: {error}"))?;
-    let front = Front::new();
+    let front = Front::new(settings.operator_access());
     let server = front
         .serve(S::NAME, settings.http_address)
         .await

@@ -5,17 +5,19 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use super::{
     indented,
     sources::{Origin, Sources},
-    values::{self, DatabaseUrl},
+    values::{self, DatabaseUrl, Token},
     variables::{self, Default, Variable},
 };
 use crate::{
     engine::Config,
+    http::OperatorAccess,
     log::kafka::{KafkaConfig, KafkaLog},
     store::StartAt,
     telemetry::{
         Parentage,
         otlp::{OtlpSettings, OtlpSettingsError},
     },
+    webhook::{Endpoint, Secret},
 };
 
 /// What is written where nobody says otherwise.
@@ -56,6 +58,10 @@ pub struct Settings {
     pub parentage: Parentage,
     /// Where spans go, by OpenTelemetry's own variables; nowhere when they name no endpoint.
     pub otlp: Option<OtlpSettings>,
+    /// What opens the operator's interface, where it is not open to this machine.
+    operator_token: Option<Token>,
+    /// Where dead letters are told.
+    pub alert_webhook: Option<Endpoint>,
     /// What is in force, and who said it: for people.
     in_force: Vec<String>,
     /// Variables that mean nothing.
@@ -165,6 +171,9 @@ impl Reader<'_> {
         let start_at = self.read(&variables::START_AT, values::start_at);
         let instance = self.optional(&variables::INSTANCE, values::name);
         let log = self.log();
+        let operator_token = self.optional(&variables::OPERATOR_TOKEN, values::token);
+        let alert_webhook = self.optional(&variables::ALERT_WEBHOOK_URL, values::endpoint);
+        let alert_secret = self.optional(&variables::ALERT_WEBHOOK_SECRET, values::secret);
         let parentage = self.read(&variables::PROCESS_SPANS, values::parentage);
         let drain = self.number(&variables::DRAIN_SECONDS, DRAIN_SECONDS_MAX, "seconds");
         if let (Some(lanes), Some(shards)) = (lanes, shards) {
@@ -187,6 +196,8 @@ impl Reader<'_> {
             log: log?,
             drain: Duration::from_secs(drain?.into()),
             parentage: parentage?,
+            operator_token: operator_token?,
+            alert_webhook: signed(alert_webhook?, alert_secret?),
             otlp: None,
             in_force: vec![],
             unknown: vec![],
@@ -262,12 +273,24 @@ impl Reader<'_> {
 
 /// A value as people may see it: the one that cannot be read may be all password.
 fn shown(variable: &Variable, text: &str) -> String {
-    if variable.name != variables::DATABASE_URL.name
-        && variable.name != variables::DATABASE_OWNER_URL.name
-    {
-        return format!("{text:?}");
+    let hidden = || "(not shown)".to_owned();
+    match variable.name {
+        "OPERATOR_TOKEN" | "ALERT_WEBHOOK_SECRET" => hidden(),
+        "ALERT_WEBHOOK_URL" => {
+            values::endpoint(text).map_or_else(|_| hidden(), |url| url.to_string())
+        }
+        "DATABASE_URL" | "DATABASE_OWNER_URL" => {
+            values::database_url(text).map_or_else(|_| hidden(), |url| url.to_string())
+        }
+        _ => format!("{text:?}"),
     }
-    values::database_url(text).map_or("(not shown)".to_owned(), |url| url.to_string())
+}
+
+fn signed(endpoint: Option<Endpoint>, secret: Option<Secret>) -> Option<Endpoint> {
+    match secret {
+        Some(secret) => endpoint.map(|endpoint| endpoint.signed(secret)),
+        None => endpoint,
+    }
 }
 
 fn too_many_shards(lanes: u32, shards: u32) -> Option<String> {
@@ -297,6 +320,15 @@ impl Settings {
     #[must_use]
     pub fn kafka(&self) -> KafkaConfig {
         kafka(&self.kafka_brokers, self.kafka_plaintext_ok)
+    }
+
+    /// Who may use the operator's interface.
+    #[must_use]
+    pub fn operator_access(&self) -> OperatorAccess {
+        match &self.operator_token {
+            Some(token) => token.access(),
+            None => OperatorAccess::of(self.http_address, None),
+        }
     }
 
     /// How the engine is set up.

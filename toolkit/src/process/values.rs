@@ -5,7 +5,12 @@ use std::{fmt, net::SocketAddr, str::FromStr as _};
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
-use crate::{store::StartAt, telemetry::Parentage};
+use crate::{
+    http::{OperatorAccess, TOKEN_BYTES_MIN},
+    store::StartAt,
+    telemetry::Parentage,
+    webhook::{Endpoint, Secret},
+};
 
 /// The address of a database. Shown without its password and its options.
 #[derive(Clone, PartialEq, Eq)]
@@ -127,6 +132,41 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
                        separated by commas"
             .to_owned()),
     }
+}
+
+/// A token, which nobody sees.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Token(String);
+
+impl Token {
+    pub(super) fn access(&self) -> OperatorAccess {
+        OperatorAccess::token(&self.0)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(not shown)")
+    }
+}
+
+pub(super) fn token(text: &str) -> Result<Token, String> {
+    let visible = |c: char| c.is_ascii_graphic();
+    if text.len() < TOKEN_BYTES_MIN || !text.chars().all(visible) {
+        return Err(format!(
+            "is too short, or has blanks or other signs that no header takes; write {TOKEN_BYTES_MIN} characters \
+             or more, such as `openssl rand -hex 16` gives"
+        ));
+    }
+    Ok(Token(text.to_owned()))
+}
+
+pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
+    Endpoint::new(text, None).map_err(|error| error.to_string())
+}
+
+pub(super) fn secret(text: &str) -> Result<Secret, String> {
+    Secret::parse(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

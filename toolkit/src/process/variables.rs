@@ -121,6 +121,25 @@ pub(super) const DRAIN_SECONDS: Variable = Variable {
     what: "for how long to finish what was begun after SIGTERM or SIGINT",
 };
 
+pub(super) const OPERATOR_TOKEN: Variable = Variable {
+    name: "OPERATOR_TOKEN",
+    default: Default::None("open when HTTP_ADDRESS is loopback, else closed"),
+    form: "16 characters or more",
+    what: "the bearer token that opens the operator's interface; never shown",
+};
+pub(super) const ALERT_WEBHOOK_URL: Variable = Variable {
+    name: "ALERT_WEBHOOK_URL",
+    default: Default::None("nobody is told"),
+    form: "http://host:port/path",
+    what: "where dead letters are posted as JSON; shown without its path",
+};
+pub(super) const ALERT_WEBHOOK_SECRET: Variable = Variable {
+    name: "ALERT_WEBHOOK_SECRET",
+    default: Default::None("not signed"),
+    form: "whsec_ and base64",
+    what: "the key of the signatures of ALERT_WEBHOOK_URL's messages; never shown",
+};
+
 /// All of them, in the order of `--help`.
 pub(super) const ALL: &[&Variable] = &[
     &CONFIG,
@@ -137,6 +156,9 @@ pub(super) const ALL: &[&Variable] = &[
     &LOG,
     &PROCESS_SPANS,
     &DRAIN_SECONDS,
+    &OPERATOR_TOKEN,
+    &ALERT_WEBHOOK_URL,
+    &ALERT_WEBHOOK_SECRET,
 ];
 
 /// The variable that a misspelt name most likely means.

@@ -16,8 +16,10 @@ pub enum HeldState {
     Parked,
     /// It waits behind an earlier message of its key that is parked or dead.
     Waiting,
-    /// It will not succeed; a person decides.
+    /// It will not succeed; a person decides. The later ones of its key wait.
     Dead,
+    /// It will not succeed; a person decides. The later ones of its key pass, as its handler wants it.
+    Aside,
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -28,6 +30,7 @@ impl HeldState {
             Self::Parked => "parked",
             Self::Waiting => "waiting",
             Self::Dead => "dead",
+            Self::Aside => "aside",
         }
     }
 
@@ -36,6 +39,7 @@ impl HeldState {
         match name {
             "parked" => Self::Parked,
             "waiting" => Self::Waiting,
+            "aside" => Self::Aside,
             _ => Self::Dead,
         }
     }

@@ -4,6 +4,7 @@ mod agenda;
 mod append;
 mod claim;
 mod lease;
+mod letters;
 mod state;
 
 use std::{
@@ -18,11 +19,12 @@ use bytes::Bytes;
 use self::state::State;
 use super::{
     AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Position, RecordedEvent, Registered,
-    Registration, StoreError, StreamRead, StreamSlice,
+    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling, Position,
+    RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, StoreError, StreamRead,
+    StreamSlice,
 };
 use crate::{
-    id::{CauseId, Lane, LaneSeq, SourceLane},
+    id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
     runtime::{Clock, Runtime, Timestamp},
 };
 
@@ -137,6 +139,34 @@ impl EventStore for MemoryStore {
         limit: usize,
     ) -> Result<Vec<HeldMessage>, StoreError> {
         Ok(self.lock().held_in(state, limit))
+    }
+
+    async fn held_of_saga(
+        &self,
+        saga: SagaId,
+        limit: usize,
+    ) -> Result<Vec<HeldMessage>, StoreError> {
+        Ok(self.lock().held_of_saga(saga, limit))
+    }
+
+    async fn saga_events(
+        &self,
+        saga: SagaId,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        Ok(self.lock().saga_events(saga, limit))
+    }
+
+    async fn letter(&self, id: &LetterId) -> Result<Option<Letter>, StoreError> {
+        Ok(self.lock().letter(id))
+    }
+
+    async fn rule(&self, ruling: &NewRuling) -> Result<Ruled, StoreError> {
+        Ok(self.lock().rule(ruling))
+    }
+
+    async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
+        Ok(self.lock().rulings(query))
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {

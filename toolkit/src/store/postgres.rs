@@ -12,6 +12,7 @@ mod claim;
 mod connections;
 mod error;
 mod held;
+mod letters;
 mod limits;
 mod load;
 mod migrate;
@@ -34,11 +35,12 @@ pub use self::limits::PostgresLimits;
 use self::{connections::Connections, error::store_error};
 use super::{
     AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Position, RecordedEvent, Registered,
-    Registration, StoreError, StreamRead, StreamSlice,
+    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling, Position,
+    RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, StoreError, StreamRead,
+    StreamSlice,
 };
 use crate::{
-    id::{CauseId, Lane, LaneSeq, SourceLane},
+    id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
     runtime::Timestamp,
 };
 
@@ -192,6 +194,34 @@ impl EventStore for PostgresStore {
         limit: usize,
     ) -> Result<Vec<HeldMessage>, StoreError> {
         held::in_state(&self.others, state, limit).await
+    }
+
+    async fn held_of_saga(
+        &self,
+        saga: SagaId,
+        limit: usize,
+    ) -> Result<Vec<HeldMessage>, StoreError> {
+        letters::held_of_saga(&self.others, saga, limit).await
+    }
+
+    async fn saga_events(
+        &self,
+        saga: SagaId,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        letters::saga_events(&self.others, saga, limit).await
+    }
+
+    async fn letter(&self, id: &LetterId) -> Result<Option<Letter>, StoreError> {
+        letters::letter(&self.others, id).await
+    }
+
+    async fn rule(&self, ruling: &NewRuling) -> Result<Ruled, StoreError> {
+        letters::rule(&self.others, ruling).await
+    }
+
+    async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
+        letters::rulings(&self.others, query).await
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {

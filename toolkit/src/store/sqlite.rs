@@ -18,6 +18,7 @@ mod connections;
 mod error;
 mod held;
 mod insert;
+mod letters;
 mod load;
 mod migrate;
 mod number;
@@ -37,11 +38,12 @@ use sqlx::{
 use self::connections::Connections;
 use super::{
     AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Position, RecordedEvent, Registered,
-    Registration, StoreError, StreamRead, StreamSlice,
+    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling, Position,
+    RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, StoreError, StreamRead,
+    StreamSlice,
 };
 use crate::{
-    id::{CauseId, Lane, LaneSeq, SourceLane},
+    id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
     runtime::Timestamp,
 };
 
@@ -151,6 +153,34 @@ impl EventStore for SqliteStore {
         limit: usize,
     ) -> Result<Vec<HeldMessage>, StoreError> {
         held::in_state(&self.readers, state, limit).await
+    }
+
+    async fn held_of_saga(
+        &self,
+        saga: SagaId,
+        limit: usize,
+    ) -> Result<Vec<HeldMessage>, StoreError> {
+        letters::held_of_saga(&self.readers, saga, limit).await
+    }
+
+    async fn saga_events(
+        &self,
+        saga: SagaId,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        letters::saga_events(&self.readers, saga, limit).await
+    }
+
+    async fn letter(&self, id: &LetterId) -> Result<Option<Letter>, StoreError> {
+        letters::letter(&self.readers, id).await
+    }
+
+    async fn rule(&self, ruling: &NewRuling) -> Result<Ruled, StoreError> {
+        letters::rule(&self.writer, ruling).await
+    }
+
+    async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
+        letters::rulings(&self.readers, query).await
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {

@@ -11,12 +11,13 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::{
-    id::{CauseId, Lane, LaneSeq, SourceLane},
+    id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
     runtime::Timestamp,
     store::{
         AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Position, RecordedEvent, Registered,
-        Registration, StoreError, StreamRead, StreamSlice,
+        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling,
+        Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, StoreError,
+        StreamRead, StreamSlice,
     },
 };
 
@@ -219,6 +220,34 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
         limit: usize,
     ) -> Result<Vec<HeldMessage>, StoreError> {
         self.inner.held_in(state, limit).await
+    }
+
+    async fn held_of_saga(
+        &self,
+        saga: SagaId,
+        limit: usize,
+    ) -> Result<Vec<HeldMessage>, StoreError> {
+        self.inner.held_of_saga(saga, limit).await
+    }
+
+    async fn saga_events(
+        &self,
+        saga: SagaId,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.inner.saga_events(saga, limit).await
+    }
+
+    async fn letter(&self, id: &LetterId) -> Result<Option<Letter>, StoreError> {
+        self.inner.letter(id).await
+    }
+
+    async fn rule(&self, ruling: &NewRuling) -> Result<Ruled, StoreError> {
+        self.inner.rule(ruling).await
+    }
+
+    async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
+        self.inner.rulings(query).await
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {

@@ -21,6 +21,7 @@ mod identity;
 mod inbox;
 mod lanes;
 mod leases;
+mod letters;
 mod model;
 mod payloads;
 mod positions;
@@ -32,7 +33,7 @@ use async_trait::async_trait;
 
 pub use self::{
     agenda::*, atomicity::*, causes::*, concurrency::*, held::*, identity::*, inbox::*, lanes::*,
-    leases::*, model::*, payloads::*, positions::*, streams::*,
+    leases::*, letters::*, model::*, payloads::*, positions::*, streams::*,
 };
 use crate::store::EventStore;
 
@@ -86,6 +87,12 @@ macro_rules! store_conformance {
             p11_heads_are_the_first_of_their_keys
             p11_position_and_held_are_one_snapshot
             p11_held_messages_are_listed_by_state
+            p11_a_message_set_aside_holds_nobody_back
+            p12_rulings_on_messages_are_done_and_kept
+            p12_a_ruling_that_does_not_fit_is_not_done
+            p12_rulings_on_the_agenda_are_done_and_kept
+            p12_one_of_many_rules_on_a_letter
+            a_saga_is_found_in_events_and_held_messages
             p12_a_claim_that_consumes_less_is_refused
             p12_payloads_are_kept_exactly
             p12_odd_texts_are_kept_exactly

@@ -2,7 +2,10 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -140,8 +143,18 @@ impl Command for Expire {
     }
 }
 
-#[derive(Debug)]
-pub struct Bookings;
+/// Its handlers fail for good while the shelf is broken.
+#[derive(Debug, Default)]
+pub struct Bookings {
+    pub broken: Arc<AtomicBool>,
+}
+
+impl Bookings {
+    fn shelf(&self) -> Result<(), HandlerError> {
+        let broken = self.broken.load(Ordering::Relaxed);
+        if broken { Err(HandlerError::terminal("the shelf is broken")) } else { Ok(()) }
+    }
+}
 
 impl Service for Bookings {
     const NAME: &'static str = "booking";
@@ -158,6 +171,7 @@ impl EventHandler<TimeIsUp> for Bookings {
         up: &Incoming<TimeIsUp>,
         turn: &mut Turn<'_, Self::Emits>,
     ) -> Result<(), HandlerError> {
+        self.shelf()?;
         let Ok(()) = turn.execute(&*up.booking, Expire { booking: up.booking.clone() }).await?;
         Ok(())
     }
@@ -172,6 +186,7 @@ impl EventHandler<PayAnswered> for Bookings {
         answer: &Incoming<PayAnswered>,
         turn: &mut Turn<'_, Self::Emits>,
     ) -> Result<(), HandlerError> {
+        self.shelf()?;
         let booking = answer.origin().key.to_string();
         let settle = Settle { booking: booking.clone(), receipt: answer.receipt.clone() };
         let Ok(()) = turn.execute(&*booking, settle).await?;
@@ -267,6 +282,7 @@ pub struct World {
     pub store: Arc<dyn EventStore>,
     pub log: MemoryLog,
     pub outside: Outside,
+    pub broken: Arc<AtomicBool>,
     pub config: Config,
 }
 
@@ -277,7 +293,13 @@ impl World {
         config.limits.agenda_poll_every = Duration::from_millis(2);
         config.limits.relay_poll_every = Duration::from_millis(2);
         config.retry.delay_first = Duration::from_millis(1);
-        Self { store, log: MemoryLog::default(), outside: Outside::default(), config }
+        Self {
+            store,
+            log: MemoryLog::default(),
+            outside: Outside::default(),
+            broken: Arc::default(),
+            config,
+        }
     }
 
     /// What is on the agenda.
@@ -299,10 +321,15 @@ impl World {
     pub async fn start_as(&self, instance: &str, store: Arc<dyn EventStore>) -> Running<Bookings> {
         let mut config = self.config.clone();
         config.instance = Some(instance.to_owned());
-        Engine::new(Bookings, store, Arc::new(self.log.clone()), config)
-            .performer::<Pay>(self.outside.clone())
-            .start()
-            .await
-            .expect("the engine starts")
+        Engine::new(
+            Bookings { broken: self.broken.clone() },
+            store,
+            Arc::new(self.log.clone()),
+            config,
+        )
+        .performer::<Pay>(self.outside.clone())
+        .start()
+        .await
+        .expect("the engine starts")
     }
 }

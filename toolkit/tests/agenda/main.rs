@@ -1,7 +1,9 @@
-//! Deadlines (P13) and effects (P14) over the running engine.
+//! Deadlines (P13), effects (P14) and dead ones of both (P12) over the running engine.
 
 #[allow(unreachable_pub)]
 mod booking;
+#[allow(unreachable_pub)]
+mod letters;
 #[allow(unreachable_pub)]
 mod p13;
 #[allow(unreachable_pub)]

@@ -10,6 +10,12 @@ macro_rules! agenda_suite {
             p14: p14_the_outcome_comes_back_as_an_event
             p14: p14_a_lost_answer_is_asked_for_and_not_sent_again
             p14: p14_what_is_surely_not_done_is_sent_again_without_asking_until_a_person_decides
+            letters: p12_a_dead_deadline_fires_once_when_it_is_replayed
+            letters: p12_a_dead_deadline_that_is_skipped_does_not_come
+            letters: p12_a_dead_outcome_that_is_resolved_does_not_come
+            letters: p12_a_dead_outcome_comes_to_its_handler_when_it_is_replayed_and_is_not_performed_again
+            letters: p12_an_effect_that_gave_up_gets_its_outcome_from_a_person
+            letters: p12_an_effect_that_gave_up_is_performed_again_when_it_is_replayed
         }
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+mod bell;
 mod broker;
 mod events;
 mod foreign;
@@ -10,6 +11,7 @@ mod upstream;
 mod view;
 mod world;
 
+pub use bell::*;
 pub use broker::*;
 pub use events::*;
 pub use foreign::*;

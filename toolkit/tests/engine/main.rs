@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod alerts;
 mod barrier_compensation;
 mod barrier_identity;
 mod barrier_order;
@@ -25,4 +26,6 @@ mod p12;
 mod p15;
 mod p16;
 mod p17;
+mod policies;
 mod readiness;
+mod rulings;

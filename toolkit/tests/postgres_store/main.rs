@@ -9,7 +9,11 @@ mod agenda {
 #[path = "../agenda/booking.rs"]
 mod booking;
 mod commits;
+mod cost;
 mod keys;
+#[allow(unreachable_pub)]
+#[path = "../agenda/letters.rs"]
+mod letters;
 #[allow(unreachable_pub)]
 #[path = "../agenda/p13.rs"]
 mod p13;

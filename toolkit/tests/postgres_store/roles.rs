@@ -4,8 +4,9 @@ use quadrille::{
     id::Lane,
     runtime::Timestamp,
     store::{
-        AgendaChange, AgendaKind, AgendaQuery, Append, EventStore, Floor, StoreError,
-        postgres::PostgresStore,
+        Action, AgendaChange, AgendaItem, AgendaKind, AgendaQuery, AgendaState, Append, EventStore,
+        Floor, HeldChange, HeldMessage, HeldState, Letter, NewRuling, Ruled, RulingQuery,
+        StoreError, postgres::PostgresStore,
     },
 };
 use sqlx::{
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use super::{
     place::{Database, admin_url, execute},
-    work::{append, begin, ends, head, item, take, whole},
+    work::{append, begin, ends, head, item, message, source, step, take, whole},
 };
 
 /// A role of its own; it belongs to the server, not to a database.
@@ -57,6 +58,8 @@ async fn a_service_adds_events_and_changes_none() {
         "ALTER TABLE events DISABLE TRIGGER ALL",
         "CREATE TABLE mine (x int)",
         "DELETE FROM lanes",
+        "UPDATE rulings SET who = 'nobody'",
+        "DELETE FROM rulings",
         "DELETE FROM positions",
         "INSERT INTO schema_migrations (version, name, checksum) VALUES (99, '', '')",
     ] {
@@ -94,6 +97,7 @@ async fn use_everything(store: &PostgresStore) {
         let agenda = vec![AgendaChange::Clear(items[1].id)];
         store.append(&Append { agenda, ..Append::default() }).await.unwrap();
     }
+    rule_on_letters(store, epoch).await;
     let all = AgendaQuery { limit: 9, ..AgendaQuery::default() };
     assert_eq!(store.agenda(&all).await.unwrap(), []);
     assert_eq!(store.prune_causes(Timestamp(i64::MAX), 100).await.unwrap(), 4);
@@ -138,6 +142,49 @@ const BEFORE_AGENDA: [&str; 3] = [
     include_str!("../../migrations/postgres/0002_append.sql"),
     include_str!("../../migrations/postgres/0003_claim.sql"),
 ];
+
+async fn rule_on_letters(store: &PostgresStore, epoch: u64) {
+    let dead = AgendaItem { state: AgendaState::Dead, ..item(AgendaKind::Effect, 3) };
+    let held = HeldMessage { id: "dead".into(), ..message(HeldState::Dead) };
+    let (saga, id) = (dead.saga, dead.id);
+    let letters = [Letter::Item(Box::new(dead.clone())), Letter::Message(Box::new(held.clone()))];
+    let append = Append {
+        positions: vec![step(epoch, 1, 1)],
+        held: vec![HeldChange::Hold(Box::new(held))],
+        agenda: vec![AgendaChange::Put(Box::new(dead))],
+        ..Append::default()
+    };
+    store.append(&append).await.unwrap();
+    for (letter, action) in letters.iter().flat_map(|l| [(l, Action::Replay), (l, Action::Skip)]) {
+        let new = NewRuling {
+            letter: letter.id(),
+            attempts: letter.attempts(),
+            action: action.clone(),
+            who: "ada".into(),
+            note: "why".into(),
+            at: Timestamp(9),
+        };
+        let ruled = store.rule(&new).await.unwrap();
+        // Replayed, it is not dead any more.
+        match action {
+            Action::Replay => assert!(matches!(ruled, Ruled::Done(_)), "{ruled:?}"),
+            _ => assert!(matches!(ruled, Ruled::Unfit(_)), "{ruled:?}"),
+        }
+        assert!(store.letter(&letter.id()).await.unwrap().is_some());
+    }
+    let query = RulingQuery { limit: 9, ..RulingQuery::default() };
+    assert_eq!(store.rulings(&query).await.unwrap().len(), 2);
+    let release = HeldChange::Release { source: source(), id: "dead".into(), attempts: 1 };
+    let gone = Append {
+        positions: vec![step(epoch, 1, 1)],
+        held: vec![release],
+        agenda: vec![AgendaChange::Clear(id)],
+        ..Append::default()
+    };
+    store.append(&gone).await.unwrap();
+    assert_eq!(store.saga_events(saga, 9).await.unwrap(), []);
+    assert_eq!(store.held_of_saga(saga, 9).await.unwrap(), []);
+}
 
 /// A role that may not make the tables is told who may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -81,10 +81,9 @@ pub(crate) fn step(epoch: u64, from: u64, to: u64) -> PositionMove {
     PositionMove { source: source(), epoch, from, to, last_id, next_offset: 9 }
 }
 
-/// An append with something of everything.
-pub(crate) fn whole(epoch: u64) -> Append {
-    let mut whole = append(&["whole"], &[1]);
-    let message = HeldMessage {
+/// A held message of the source lane.
+pub(crate) fn message(state: HeldState) -> HeldMessage {
+    HeldMessage {
         source: source(),
         id: "m".into(),
         key: "k".into(),
@@ -94,12 +93,18 @@ pub(crate) fn whole(epoch: u64) -> Append {
         saga: None,
         headers: Bytes::from_static(b"{}"),
         payload: Bytes::from_static(b"{}"),
-        state: HeldState::Parked,
+        state,
         attempts: 1,
         held_at: Timestamp(1),
         next_at: Timestamp(2),
         reason: "closed".into(),
-    };
+    }
+}
+
+/// An append with something of everything.
+pub(crate) fn whole(epoch: u64) -> Append {
+    let mut whole = append(&["whole"], &[1]);
+    let message = message(HeldState::Parked);
     whole.positions.push(step(epoch, 0, 1));
     whole.answers.push(Answer { cause: new_cause(), body: Bytes::from_static(b"yes") });
     whole.held.push(HeldChange::Hold(Box::new(message)));

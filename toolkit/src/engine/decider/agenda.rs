@@ -15,14 +15,15 @@ use super::{
 };
 use crate::{
     aggregate::Draft,
+    alert::DeadLetter,
     barrier::{self, react},
     error::{FailureKind, HandlerError},
-    event::Origin,
+    event::{DomainEvent, Origin},
     handler::{Run, Stimulus},
-    id::{AgendaId, EventId, SourceLane},
+    id::{AgendaId, EventId, SagaId, SourceLane},
     runtime::Timestamp,
     service::Service,
-    store::{AgendaChange, AgendaItem, AgendaKind, AgendaState},
+    store::{AgendaChange, AgendaItem, AgendaKind, AgendaState, LetterId},
     turn::{AgendaDraft, TurnCell, Wish},
 };
 
@@ -202,6 +203,7 @@ impl<S: Service> Decider<S> {
             AgendaStep::Again { due, begun, reason } => (due, AgendaState::Pending, begun, reason),
             AgendaStep::Dead { begun, reason } => {
                 self.open.outcomes.dead += 1;
+                self.alert_item(item, item.attempts + 1, &reason);
                 tracing::error!(effect = %item.name, key = %item.key, saga = %item.saga, %reason, "an effect waits for a person");
                 (item.due, AgendaState::Dead, begun, reason)
             }
@@ -220,8 +222,10 @@ impl<S: Service> Decider<S> {
         // Tries of the effect do not count against its handler.
         let first = outcome.is_some() && item.outcome.is_none();
         let attempts = if first { 1 } else { item.attempts + 1 };
+        let (own, _) = self.dispatch.after_failure(&self.service, event_type(item, step));
+        let policy = own.unwrap_or_else(|| self.retry.clone());
         let (dead, reason) = match error.kind() {
-            FailureKind::Retryable if attempts < self.retry.attempts_max => (false, error.chain()),
+            FailureKind::Retryable if attempts < policy.attempts_max => (false, error.chain()),
             FailureKind::Retryable => {
                 (true, format!("gave up after {attempts} attempts: {}", error.chain()))
             }
@@ -233,7 +237,10 @@ impl<S: Service> Decider<S> {
         *(if dead { &mut outcomes.dead } else { &mut outcomes.parked }) += 1;
         outcomes.bugs += usize::from(error.kind() == FailureKind::Bug);
         tracing::warn!(kind = item.kind.name(), name = %item.name, saga = %item.saga, attempts, dead, %reason, "an item of the agenda failed");
-        let pause = self.retry.delay(attempts, self.runtime.entropy.below(u64::MAX));
+        if dead {
+            self.alert_item(item, attempts, &reason);
+        }
+        let pause = policy.delay(attempts, self.runtime.entropy.below(u64::MAX));
         let due = self.runtime.clock.now().plus(pause);
         let (id, token, begun) = (item.id, item.token, outcome.is_some() || item.begun);
         let change =
@@ -241,10 +248,65 @@ impl<S: Service> Decider<S> {
         self.open.agenda.end(change);
     }
 
+    fn alert_item(&mut self, item: &AgendaItem, attempts: u32, reason: &str) {
+        // An alert that cannot be told is not told of: it is in the log, and in the list.
+        if item.name == DeadLetter::TYPE {
+            return;
+        }
+        self.alert(&DeadLetter {
+            service: S::NAME.to_owned(),
+            letter: LetterId::Agenda(item.id).to_string(),
+            event_type: item.name.to_string(),
+            key: item.key.to_string(),
+            saga: Some(item.saga.to_string()),
+            attempts,
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// Tells of a dead letter, in the same append, by an effect: at least once, and not lost by a crash.
+    pub(super) fn alert(&mut self, letter: &DeadLetter) {
+        if !self.alerts {
+            return;
+        }
+        let now = self.runtime.clock.now();
+        let id =
+            AgendaId::named(&format!("alert/{}/{}/{}", S::NAME, letter.letter, letter.attempts));
+        let saga = letter.saga.as_deref().and_then(|saga| saga.parse().ok());
+        let key = barrier::stream(&letter.key).map_or(DeadLetter::UNKEYED, |_| &*letter.key);
+        self.open.agenda.wish(AgendaChange::Put(Box::new(AgendaItem {
+            id,
+            kind: AgendaKind::Effect,
+            name: Cow::Borrowed(DeadLetter::TYPE),
+            key: key.into(),
+            saga: saga.unwrap_or(SagaId(uuid::Uuid::nil())),
+            causation: letter.letter.clone(),
+            trace: None,
+            // A struct of texts and numbers serialises.
+            payload: serde_json::to_vec(letter).unwrap_or_default().into(),
+            set_at: now,
+            due: now,
+            state: AgendaState::Pending,
+            attempts: 0,
+            begun: false,
+            outcome: None,
+            reason: String::new(),
+            token: self.runtime.new_uuid(),
+        })));
+    }
+
     /// Another has them, or they were set anew: what was decided on them is void.
     pub(super) fn forget_agenda(&mut self, ids: &[AgendaId]) {
         self.pending
             .retain(|work| !matches!(work, Work::Agenda(agenda) if ids.contains(&agenda.item.id)));
+    }
+}
+
+/// The type of the event whose handler failed.
+fn event_type<'a>(item: &'a AgendaItem, step: &'a AgendaStep) -> &'a str {
+    match step {
+        AgendaStep::Deliver { event_type, .. } => event_type,
+        AgendaStep::Again { .. } | AgendaStep::Dead { .. } => &item.name,
     }
 }
 

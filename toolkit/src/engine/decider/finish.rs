@@ -91,7 +91,10 @@ impl<S: Service> Decider<S> {
                 let work = *work;
                 self.finish_agenda(work, part, result, now);
             }
-            Subject::Unreadable { .. } | Subject::Stuck { .. } | Subject::RetryEnd { .. } => {}
+            Subject::Unreadable { .. }
+            | Subject::Stuck { .. }
+            | Subject::Ruled { .. }
+            | Subject::RetryEnd { .. } => {}
         }
         true
     }

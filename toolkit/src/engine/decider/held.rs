@@ -1,11 +1,13 @@
 //! Failures: parked, dead, and what waits behind them (P11, P12).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Decider, work::Via};
 use crate::{
-    engine::lanes::HeldKey,
+    alert::DeadLetter,
+    engine::{lanes::HeldKey, limits::RetryPolicy},
     error::{FailureKind, HandlerError},
+    handler::Behind,
     id::SourceLane,
     log::{
         LogRecord,
@@ -13,7 +15,7 @@ use crate::{
     },
     runtime::Timestamp,
     service::Service,
-    store::{HeldChange, HeldMessage, HeldState},
+    store::{HeldChange, HeldMessage, HeldState, LetterId},
 };
 
 impl<S: Service> Decider<S> {
@@ -25,12 +27,32 @@ impl<S: Service> Decider<S> {
             Via::Held { attempts, held_at, .. } => (attempts, held_at),
         };
         let attempts = before + 1;
-        let (state, reason) = self.judge(error, attempts, now.since(held_at));
+        let (own, behind) = self.dispatch.after_failure(&self.service, &message.event_type);
+        let policy = own.unwrap_or_else(|| self.retry.clone());
+        let (parked, reason) = judge(&policy, error, attempts, now.since(held_at));
+        let state = match (parked, behind) {
+            (true, _) => HeldState::Parked,
+            (false, Behind::Wait) => HeldState::Dead,
+            (false, Behind::Pass) => HeldState::Aside,
+        };
         let next_at = match state {
-            HeldState::Dead => now,
-            _ => now.plus(self.retry.delay(attempts, self.runtime.entropy.below(u64::MAX))),
+            HeldState::Parked => {
+                now.plus(policy.delay(attempts, self.runtime.entropy.below(u64::MAX)))
+            }
+            _ => now,
         };
         self.count_failure(state, error.kind());
+        if !parked {
+            self.alert(&DeadLetter {
+                service: S::NAME.to_owned(),
+                letter: letter_id(&message.source, &message.id.to_string()),
+                event_type: message.event_type.to_string(),
+                key: message.key.to_string(),
+                saga: Some(message.saga.to_string()),
+                attempts,
+                reason: reason.clone(),
+            });
+        }
         tracing::warn!(
             saga = %message.saga, event_type = %message.event_type, id = %message.id, attempts, ?state, %reason,
             "message failed"
@@ -55,36 +77,21 @@ impl<S: Service> Decider<S> {
                 reason,
             },
         };
+        if state == HeldState::Aside {
+            // Nothing waits behind it: what follows in this retry goes on.
+            self.open.guarded.insert(name.0);
+            return self.open.held_changes.push(change);
+        }
         if matches!(via, Via::Held { .. }) {
             self.open.retry_failed.insert(name.clone());
         }
         self.hold(name, HeldKey { state, next_at, holds }, change);
     }
 
-    fn judge(
-        &self,
-        error: &HandlerError,
-        attempts: u32,
-        since: std::time::Duration,
-    ) -> (HeldState, String) {
-        let chain = error.chain();
-        match error.kind() {
-            FailureKind::Retryable if attempts >= self.retry.attempts_max => {
-                (HeldState::Dead, format!("gave up after {attempts} attempts: {chain}"))
-            }
-            FailureKind::Retryable if since >= self.retry.total_max => {
-                (HeldState::Dead, format!("gave up after {} s: {chain}", since.as_secs()))
-            }
-            FailureKind::Retryable => (HeldState::Parked, chain),
-            FailureKind::Terminal => (HeldState::Dead, format!("terminal: {chain}")),
-            FailureKind::Bug => (HeldState::Dead, format!("bug: {chain}")),
-        }
-    }
-
     fn count_failure(&mut self, state: HeldState, kind: FailureKind) {
         match state {
-            HeldState::Dead => self.open.outcomes.dead += 1,
-            _ => self.open.outcomes.parked += 1,
+            HeldState::Dead | HeldState::Aside => self.open.outcomes.dead += 1,
+            HeldState::Parked | HeldState::Waiting => self.open.outcomes.parked += 1,
         }
         if kind == FailureKind::Bug {
             self.open.outcomes.bugs += 1;
@@ -110,6 +117,15 @@ impl<S: Service> Decider<S> {
     pub(super) fn bury_unreadable(&mut self, message: HeldMessage) {
         self.count_failure(HeldState::Dead, FailureKind::Terminal);
         tracing::warn!(lane = %message.source, offset = message.offset, reason = %message.reason, "record cannot be read");
+        self.alert(&DeadLetter {
+            service: S::NAME.to_owned(),
+            letter: letter_id(&message.source, &message.id),
+            event_type: message.event_type.clone(),
+            key: message.key.to_string(),
+            saga: message.saga.clone(),
+            attempts: message.attempts,
+            reason: message.reason.clone(),
+        });
         let name = (message.source.clone(), message.key.clone());
         let change = HeldChange::Hold(Box::new(message));
         if name.1.is_empty() {
@@ -122,6 +138,50 @@ impl<S: Service> Decider<S> {
                 self.held(&name.0, &name.1).map_or(held, |before| HeldKey { holds, ..before });
             self.hold(name, held, change);
         }
+    }
+
+    /// The time of a held message has come, and it cannot be read: what this program understands has changed, or
+    /// a person has replayed what never could be read. It is dead, visibly; what follows waits or passes.
+    pub(super) fn bury_stuck(&mut self, held: &HeldMessage, reason: &str) {
+        let name = (held.source.clone(), held.key.clone());
+        if held.state == HeldState::Dead {
+            return self.stand_still(name);
+        }
+        if self.open.retry_failed.contains(&name) {
+            return;
+        }
+        let now = self.runtime.clock.now();
+        let reason = format!("it cannot be read: {reason}");
+        let attempts = held.attempts + 1;
+        let (_, behind) = self.dispatch.after_failure(&self.service, &held.event_type);
+        let state = if behind == Behind::Pass { HeldState::Aside } else { HeldState::Dead };
+        self.count_failure(state, FailureKind::Terminal);
+        tracing::warn!(lane = %held.source, id = %held.id, attempts, ?state, %reason, "held message cannot be read");
+        self.alert(&DeadLetter {
+            service: S::NAME.to_owned(),
+            letter: letter_id(&held.source, &held.id),
+            event_type: held.event_type.clone(),
+            key: held.key.to_string(),
+            saga: held.saga.clone(),
+            attempts,
+            reason: reason.clone(),
+        });
+        let change = HeldChange::Update {
+            source: held.source.clone(),
+            id: held.id.clone(),
+            attempts: held.attempts,
+            new_attempts: attempts,
+            state,
+            next_at: now,
+            reason,
+        };
+        if state == HeldState::Aside {
+            self.open.guarded.insert(name.0);
+            return self.open.held_changes.push(change);
+        }
+        let holds = self.held(&name.0, &name.1).map_or(0, |held| held.holds);
+        self.open.retry_failed.insert(name.clone());
+        self.hold(name, HeldKey { state, next_at: now, holds }, change);
     }
 
     fn hold(&mut self, name: (SourceLane, Arc<str>), held: HeldKey, change: HeldChange) {
@@ -138,6 +198,13 @@ impl<S: Service> Decider<S> {
             self.open.held.insert(name.clone(), Some(HeldKey { state: HeldState::Dead, ..held }));
             self.open.retry_failed.insert(name);
         }
+    }
+
+    /// A person has ruled on a dead message: what is held of its key is due.
+    pub(super) fn try_ruled(&mut self, name: (SourceLane, Arc<str>)) {
+        let holds = self.held(&name.0, &name.1).map_or(0, |held| held.holds);
+        let due = HeldKey { state: HeldState::Parked, next_at: self.runtime.clock.now(), holds };
+        self.open.held.insert(name, Some(due));
     }
 
     /// A held message was handled.
@@ -175,6 +242,31 @@ impl<S: Service> Decider<S> {
         };
         self.open.held.insert(name, after);
     }
+}
+
+/// Whether it is parked, and why it is held.
+fn judge(
+    policy: &RetryPolicy,
+    error: &HandlerError,
+    attempts: u32,
+    since: Duration,
+) -> (bool, String) {
+    let chain = error.chain();
+    match error.kind() {
+        FailureKind::Retryable if attempts >= policy.attempts_max => {
+            (false, format!("gave up after {attempts} attempts: {chain}"))
+        }
+        FailureKind::Retryable if since >= policy.total_max => {
+            (false, format!("gave up after {} s: {chain}", since.as_secs()))
+        }
+        FailureKind::Retryable => (true, chain),
+        FailureKind::Terminal => (false, format!("terminal: {chain}")),
+        FailureKind::Bug => (false, format!("bug: {chain}")),
+    }
+}
+
+fn letter_id(source: &SourceLane, id: &str) -> String {
+    LetterId::Message { source: source.clone(), id: id.to_owned() }.to_string()
 }
 
 fn as_held(message: &Message, now: Timestamp) -> HeldMessage {

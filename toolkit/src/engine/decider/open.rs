@@ -20,7 +20,7 @@ use crate::{
     handler::Run,
     id::{CauseId, SagaId, SourceLane, StreamId, Version},
     log::record::{Message, decode_held},
-    store::{HeldChange, InboxEntry, NewEvent},
+    store::{HeldChange, HeldMessage, InboxEntry, NewEvent},
     telemetry::Pending,
     turn::{TurnCell, Want},
 };
@@ -52,8 +52,13 @@ pub(crate) enum Subject {
     Unreadable {
         work: usize,
     },
-    /// A held message that cannot be read: it keeps its place until a person decides.
+    /// A held message that cannot be read (any more): dead, in its place.
     Stuck {
+        held: Box<HeldMessage>,
+        reason: String,
+    },
+    /// A dead message of this key is to be tried again.
+    Ruled {
         source: SourceLane,
         key: Arc<str>,
     },
@@ -190,6 +195,10 @@ impl Open {
                 self.task(subject, Some(key));
             }
             Work::Retry(group) => self.retry(group),
+            Work::Ruled { source, key, .. } => {
+                let subject = Subject::Ruled { source: source.clone(), key: key.clone() };
+                self.task(subject, Some(key.clone()));
+            }
             Work::Agenda(work) => {
                 let key = work.item.key.clone();
                 self.task(Subject::Agenda { work: index }, Some(key));
@@ -210,7 +219,9 @@ impl Open {
                 Via::Held { attempts: held.attempts, held_at: held.held_at, state: held.state };
             let subject = match decode_held(held) {
                 Ok(message) => Subject::Message { message, via, poison: group.poison.clone() },
-                Err(_) => Subject::Stuck { source: group.source.clone(), key: group.key.clone() },
+                Err(malformed) => {
+                    Subject::Stuck { held: Box::new(held.clone()), reason: malformed.reason }
+                }
             };
             self.task(subject, Some(group.key.clone()));
         }

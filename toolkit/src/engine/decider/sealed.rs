@@ -402,7 +402,7 @@ impl<S: Service> Decider<S> {
                 self.pending.pop_front();
                 self.pending.push_front(skip);
             }
-            Some(Work::Skip { .. }) | None => {}
+            Some(Work::Skip { .. } | Work::Ruled { .. }) | None => {}
         }
     }
 

@@ -88,9 +88,14 @@ impl<S: Service> Decider<S> {
                 self.bury_unreadable(*held);
                 None
             }
-            Subject::Stuck { source, key } => {
+            Subject::Stuck { held, reason } => {
+                let (held, reason) = (held.clone(), reason.clone());
+                self.bury_stuck(&held, &reason);
+                None
+            }
+            Subject::Ruled { source, key } => {
                 let name = (source.clone(), key.clone());
-                self.stand_still(name);
+                self.try_ruled(name);
                 None
             }
             Subject::RetryEnd { source, key, complete, holds } => {

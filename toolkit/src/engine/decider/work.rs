@@ -34,6 +34,8 @@ pub(crate) enum Work {
     },
     /// Held messages of one key whose time has come.
     Retry(Box<RetryGroup>),
+    /// A person has ruled on a dead message of this key: it is tried again.
+    Ruled { source: SourceLane, key: Arc<str>, epoch: u64 },
     /// An item of the agenda whose time has come, or whose try has ended.
     Agenda(Box<AgendaWork>),
     /// A command from outside.
@@ -107,7 +109,7 @@ impl Work {
         match self {
             Self::Message(fresh) => Some(&fresh.message.source),
             Self::Unreadable { held, .. } => Some(&held.source),
-            Self::Skip { source, .. } => Some(source),
+            Self::Skip { source, .. } | Self::Ruled { source, .. } => Some(source),
             Self::Retry(group) => Some(&group.source),
             Self::Agenda(_) | Self::Command(_) => None,
         }
@@ -118,7 +120,11 @@ impl Work {
         match self {
             Self::Message(fresh) => fresh.message.foreign.as_ref(),
             Self::Unreadable { foreign, .. } => foreign.as_ref(),
-            Self::Skip { .. } | Self::Retry(_) | Self::Agenda(_) | Self::Command(_) => None,
+            Self::Skip { .. }
+            | Self::Retry(_)
+            | Self::Ruled { .. }
+            | Self::Agenda(_)
+            | Self::Command(_) => None,
         }
     }
 
@@ -126,6 +132,7 @@ impl Work {
     pub(crate) fn epoch(&self) -> u64 {
         match self {
             Self::Retry(group) => group.epoch,
+            Self::Ruled { epoch, .. } => *epoch,
             work => work.mark().map_or(0, |mark| mark.epoch),
         }
     }
@@ -135,7 +142,7 @@ impl Work {
         match self {
             Self::Message(fresh) => Some(&fresh.mark),
             Self::Unreadable { mark, .. } | Self::Skip { mark, .. } => Some(mark),
-            Self::Retry(_) | Self::Agenda(_) | Self::Command(_) => None,
+            Self::Retry(_) | Self::Ruled { .. } | Self::Agenda(_) | Self::Command(_) => None,
         }
     }
 }

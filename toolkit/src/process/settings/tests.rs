@@ -41,13 +41,16 @@ fn everything_wrong_is_told_at_once_with_name_value_and_mend() {
         ("QUADRILLE_KAFKA_PLAINTEXT_OK", "perhaps"),
         ("QUADRILLE_INSTANCE", "a/b"),
         ("QUADRILLE_DATABASE_OWNER_URL", "sesame"),
+        ("QUADRILLE_OPERATOR_TOKEN", "sesame"),
+        ("QUADRILLE_ALERT_WEBHOOK_URL", "https://sesame"),
+        ("QUADRILLE_ALERT_WEBHOOK_SECRET", "sesame"),
         ("QUADRILLE_CONFIG", "/nowhere/at/all.json"),
     ];
     let errors = errors(&wrong);
     assert_eq!(errors.len(), wrong.len(), "{errors:#?}");
     for (name, value) in wrong {
         let told = errors.iter().find(|e| e.starts_with(&format!("{name} = "))).unwrap();
-        assert!(told.contains(value) || name.ends_with("URL"), "{told}");
+        assert!(told.contains(value) || told.contains("(not shown)"), "{told}");
         assert!(told.contains(';'), "no mend: {told}");
         assert!(!told.contains("sesame"), "{told}");
     }
@@ -152,4 +155,27 @@ fn what_is_wrong_with_spans_is_told_beside_the_rest() {
         (otlp.namespace.as_deref(), otlp.instance.as_deref()),
         (Some("quadrille"), Some("a"))
     );
+}
+
+#[test]
+fn the_operators_interface_is_open_on_loopback_or_by_a_token() {
+    let access =
+        |pairs: &[(&str, &str)]| format!("{:?}", settings(pairs).unwrap().operator_access());
+    assert_eq!(access(&[]), "this machine");
+    let everywhere = ("QUADRILLE_HTTP_ADDRESS", "0.0.0.0:8080");
+    assert_eq!(access(&[everywhere]), "nobody");
+    let token = ("QUADRILLE_OPERATOR_TOKEN", "sesame-sesame-sesame");
+    assert_eq!(access(&[everywhere, token]), "whoever has the token");
+    let told = settings(&[token]).unwrap();
+    assert!(!format!("{told} {told:?}").contains("sesame-sesame"), "{told:?}");
+}
+
+#[test]
+fn alerts_go_to_a_webhook_that_is_shown_without_its_secrets() {
+    let url = ("QUADRILLE_ALERT_WEBHOOK_URL", "http://hooks:81/s3cr3t");
+    let secret = ("QUADRILLE_ALERT_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let settings = settings(&[url, secret]).unwrap();
+    assert_eq!(settings.alert_webhook.as_ref().unwrap().to_string(), "http://hooks:81/…, signed");
+    let shown = format!("{settings} {settings:?}");
+    assert!(!shown.contains("s3cr3t") && !shown.contains("MfKQ9"), "{shown}");
 }

@@ -11,7 +11,7 @@ use crate::{
 
 #[derive(Clone)]
 pub(super) struct AgendaRow {
-    item: AgendaItem,
+    pub(super) item: AgendaItem,
     /// Until when a claim keeps others away, by the store's clock.
     leased: Option<Timestamp>,
 }

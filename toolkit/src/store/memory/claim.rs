@@ -29,11 +29,12 @@ impl State {
         Claimed::Owned { epoch, position, held: self.heads(lane, claim.held_max) }
     }
 
-    /// The first message of each key. Nothing waits behind a dead message without a key.
+    /// The first message of each key. Nothing waits behind a dead message without a key, or one set aside.
     fn heads(&self, lane: &SourceLane, limit: usize) -> Vec<HeldHead> {
         let mut heads: BTreeMap<&Arc<str>, &HeldMessage> = BTreeMap::new();
         for message in self.held_on(lane) {
-            if message.key.is_empty() && message.state == HeldState::Dead {
+            let keyless = message.key.is_empty() && message.state == HeldState::Dead;
+            if keyless || message.state == HeldState::Aside {
                 continue;
             }
             let head = heads.entry(&message.key).or_insert(message);
@@ -47,7 +48,9 @@ impl State {
     }
 
     pub(super) fn held_of(&self, lane: &SourceLane, key: &str, limit: usize) -> Vec<HeldMessage> {
-        let mut held: Vec<_> = self.held_on(lane).filter(|message| &*message.key == key).collect();
+        let of_key =
+            |message: &&HeldMessage| &*message.key == key && message.state != HeldState::Aside;
+        let mut held: Vec<_> = self.held_on(lane).filter(of_key).collect();
         held.sort_by_key(|message| order(message));
         held.into_iter().take(limit).cloned().collect()
     }

@@ -13,7 +13,7 @@ use crate::{
     runtime::Timestamp,
     store::{
         Appended, Floor, Gap, HeldMessage, InboxEntry, Position, RecordedEvent, Registered,
-        Registration, StoreError, StreamRead, StreamSlice,
+        Registration, Ruling, StoreError, StreamRead, StreamSlice,
     },
 };
 
@@ -31,6 +31,7 @@ pub(super) struct State {
     pub(super) snapshots: BTreeMap<(StreamId, u32), (Version, Bytes)>,
     pub(super) gaps: BTreeSet<(SourceLane, LaneSeq, LaneSeq)>,
     pub(super) floors: BTreeMap<Lane, Floor>,
+    pub(super) rulings: Vec<Ruling>,
     pub(super) leases: BTreeMap<String, LeaseRow>,
 }
 

@@ -47,6 +47,8 @@ const OF_SAGA: &str = columns!(
     "agenda WHERE saga = $2 AND ($3::text IS NULL OR state = $3) ORDER BY due, id LIMIT $1"
 );
 
+const ONE: &str = columns!("agenda WHERE id = $1");
+
 const TOKENS: &str = "SELECT id, token FROM agenda WHERE id = ANY ($1)";
 
 /// Adds the arguments of the server's function `change_agenda`, but for the first.
@@ -136,6 +138,13 @@ pub(super) async fn claim(
         .bind(micros(claim.lease))
         .bind(limit(claim.limit));
     items(&rows(connections, query).await?)
+}
+
+pub(super) async fn one(
+    connections: &Arc<Connections>,
+    id: AgendaId,
+) -> Result<Option<AgendaItem>, StoreError> {
+    Ok(items(&rows(connections, sqlx::query(ONE).bind(id.0)).await?)?.pop())
 }
 
 pub(super) async fn find(

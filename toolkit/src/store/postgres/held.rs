@@ -28,8 +28,14 @@ macro_rules! select {
     };
 }
 
-const OF_KEY: &str =
-    select!("WHERE topic = $1 AND lane = $2 AND key = $3 ORDER BY seq, log_offset, id LIMIT $4");
+const OF_KEY: &str = select!(
+    "WHERE topic = $1 AND lane = $2 AND key = $3 AND state <> 'aside' ORDER BY seq, log_offset, id LIMIT $4"
+);
+
+pub(super) const ONE: &str = select!("WHERE topic = $1 AND lane = $2 AND id = $3");
+
+pub(super) const OF_SAGA: &str =
+    select!("WHERE saga = $1 ORDER BY held_at, topic, lane, seq, log_offset, id LIMIT $2");
 
 const IN_STATE: &str =
     select!("WHERE state = $1 ORDER BY held_at, topic, lane, seq, log_offset, id LIMIT $2");
@@ -137,7 +143,7 @@ pub(super) async fn in_state(
     found.iter().map(message).collect::<Result<_, _>>().map_err(store_error)
 }
 
-fn message(row: &PgRow) -> Result<HeldMessage, sqlx::Error> {
+pub(super) fn message(row: &PgRow) -> Result<HeldMessage, sqlx::Error> {
     Ok(HeldMessage {
         source: SourceLane::new(row.try_get::<&str, _>(0)?, Lane(stored_lane(row.try_get(1)?))),
         id: row.try_get(2)?,

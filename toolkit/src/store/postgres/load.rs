@@ -90,10 +90,14 @@ pub(super) async fn lane(
     max: usize,
 ) -> Result<Vec<RecordedEvent>, StoreError> {
     let query = sqlx::query(LANE).bind(lane_number(lane.0)).bind(signed(after)).bind(limit(max));
-    let found = rows(connections, query).await?;
+    events(&rows(connections, query).await?)
+}
+
+/// Events from the columns of [`LANE`].
+pub(super) fn events(rows: &[PgRow]) -> Result<Vec<RecordedEvent>, StoreError> {
     let recorded =
         |row: &PgRow| event(EventId(row.try_get(2)?), StreamId::from_stored(row.try_get(0)?), row);
-    found.iter().map(recorded).collect::<Result<_, _>>().map_err(store_error)
+    rows.iter().map(recorded).collect::<Result<_, _>>().map_err(store_error)
 }
 
 fn event(id: EventId, stream: StreamId, row: &PgRow) -> Result<RecordedEvent, sqlx::Error> {

@@ -18,12 +18,13 @@ use super::{
 use crate::store::StoreError;
 
 /// Numbered from 1, in order. Released files are frozen: a test holds their checksums.
-const MIGRATIONS: [(&str, &str); 5] = [
+const MIGRATIONS: [(&str, &str); 6] = [
     ("event store", include_str!("../../../migrations/postgres/0001_event_store.sql")),
     ("append", include_str!("../../../migrations/postgres/0002_append.sql")),
     ("claim", include_str!("../../../migrations/postgres/0003_claim.sql")),
     ("agenda", include_str!("../../../migrations/postgres/0004_agenda.sql")),
     ("inbox", include_str!("../../../migrations/postgres/0005_inbox.sql")),
+    ("letters", include_str!("../../../migrations/postgres/0006_letters.sql")),
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -184,6 +185,7 @@ mod tests {
                 "b1957e490945e5f822176b5d27f97c10ceace087eaab126cdf4580ba47c5090a5a2beb91e7a38764d25dec30dd32f2bc",
                 "b1598aaeb5c5587ee1edb1630610123895aa676a7cc419a1ba640a11f0df024713191f8f60360e0b4cb82d6c07264cd2",
                 "0be4949dee72c6f089f3fd1e64db688e9da6e110e937688ffff267af7bc090d1dc239e8c3e765ebca9aed378427b09ca",
+                "00fbbae00c3ef483228138a310b6923d138a6ec52baaade152f0f476ccac104a5afe48db6ee63a15f99db169a442bdf0",
             ],
             "a released migration was edited: add another one instead"
         );

@@ -21,7 +21,8 @@ use crate::{
     id::{AgendaId, SagaId},
     runtime::Timestamp,
     store::{
-        AgendaChange, AgendaClaim, AgendaItem, AgendaKind, AgendaQuery, AgendaState, StoreError,
+        Action, AgendaChange, AgendaClaim, AgendaItem, AgendaKind, AgendaQuery, AgendaState,
+        NewRuling, StoreError,
         agenda::{AgendaPlan, Tried},
     },
 };
@@ -102,6 +103,37 @@ const OF_SAGA: &str = concat!(
     columns!(),
     " FROM agenda WHERE saga = ?2 AND (?3 IS NULL OR state = ?3) ORDER BY due, id LIMIT ?1"
 );
+
+const ONE: &str = concat!("SELECT ", columns!(), " FROM agenda WHERE id = ?1");
+
+const REMOVE: &str = "DELETE FROM agenda WHERE id = ?1";
+
+const REPLAY: &str = "
+UPDATE agenda SET state = 'pending', due = ?2, outcome = coalesce(?3, outcome), leased_until = NULL
+ WHERE id = ?1";
+
+pub(super) async fn one(
+    connection: &mut SqliteConnection,
+    id: AgendaId,
+) -> Result<Option<AgendaItem>, sqlx::Error> {
+    let query = sqlx::query(ONE).bind(id.0.as_bytes().to_vec());
+    query.fetch_optional(connection).await?.as_ref().map(item).transpose()
+}
+
+/// Does what was ruled on an item that was read in this transaction.
+pub(super) async fn rule(
+    connection: &mut SqliteConnection,
+    id: AgendaId,
+    new: &NewRuling,
+) -> Result<(), sqlx::Error> {
+    let of = |sql: &'static str| sqlx::query(sql).bind(id.0.as_bytes().to_vec());
+    let query = match &new.action {
+        Action::Skip | Action::Resolve => of(REMOVE),
+        Action::Replay => of(REPLAY).bind(new.at.0).bind(None::<&[u8]>),
+        Action::Answer { outcome } => of(REPLAY).bind(new.at.0).bind(Some(&**outcome)),
+    };
+    query.execute(connection).await.map(drop)
+}
 
 /// Makes the changes; the items that are not as they were claimed.
 pub(super) async fn change(

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     id::{Lane, SourceLane},
     runtime::Timestamp,
-    store::{HeldChange, HeldHead, HeldMessage, HeldState, StoreError},
+    store::{Action, HeldChange, HeldHead, HeldMessage, HeldState, NewRuling, StoreError},
 };
 
 const HOLD: &str = "
@@ -28,17 +28,22 @@ ON CONFLICT (topic, lane, id) DO NOTHING";
 const RELEASE: &str =
     "DELETE FROM held WHERE topic = ?1 AND lane = ?2 AND id = ?3 AND attempts = ?4";
 
+const REPLAY: &str = "
+UPDATE held SET state = 'parked', next_at = ?4 WHERE topic = ?1 AND lane = ?2 AND id = ?3";
+
+const REMOVE: &str = "DELETE FROM held WHERE topic = ?1 AND lane = ?2 AND id = ?3";
+
 const UPDATE: &str = "
 UPDATE held SET attempts = ?5, state = ?6, next_at = ?7, reason = ?8
  WHERE topic = ?1 AND lane = ?2 AND id = ?3 AND attempts = ?4";
 
-/// Nothing waits behind a dead message without a key.
+/// Nothing waits behind a dead message without a key, or one that was set aside.
 const HEADS: &str = "
 SELECT key, id, state, attempts, next_at FROM (
     SELECT key, id, state, attempts, next_at, seq, log_offset,
            row_number() OVER (PARTITION BY key ORDER BY seq, log_offset, id) AS place
       FROM held
-     WHERE topic = ?1 AND lane = ?2 AND NOT (key = '' AND state = 'dead'))
+     WHERE topic = ?1 AND lane = ?2 AND state <> 'aside' AND NOT (key = '' AND state = 'dead'))
  WHERE place = 1 ORDER BY seq, log_offset, id LIMIT ?3";
 
 macro_rules! select {
@@ -51,8 +56,14 @@ macro_rules! select {
     };
 }
 
-const OF_KEY: &str =
-    select!("WHERE topic = ?1 AND lane = ?2 AND key = ?3 ORDER BY seq, log_offset, id LIMIT ?4");
+const OF_KEY: &str = select!(
+    "WHERE topic = ?1 AND lane = ?2 AND key = ?3 AND state <> 'aside' ORDER BY seq, log_offset, id LIMIT ?4"
+);
+
+pub(super) const ONE: &str = select!("WHERE topic = ?1 AND lane = ?2 AND id = ?3");
+
+pub(super) const OF_SAGA: &str =
+    select!("WHERE saga = ?1 ORDER BY held_at, topic, lane, seq, log_offset, id LIMIT ?2");
 
 const IN_STATE: &str =
     select!("WHERE state = ?1 ORDER BY held_at, topic, lane, seq, log_offset, id LIMIT ?2");
@@ -92,6 +103,23 @@ async fn one(connection: &mut SqliteConnection, change: &HeldChange) -> Result<b
         }
     };
     Ok(query.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Does what was ruled on a message that was read in this transaction.
+pub(super) async fn rule(
+    connection: &mut SqliteConnection,
+    held: &HeldMessage,
+    new: &NewRuling,
+) -> Result<(), sqlx::Error> {
+    let at = |sql: &'static str| {
+        let query = sqlx::query(sql).bind(held.source.topic.clone()).bind(held.source.lane.0);
+        query.bind(held.id.as_str())
+    };
+    let query = match new.action {
+        Action::Replay => at(REPLAY).bind(new.at.0),
+        Action::Skip | Action::Resolve | Action::Answer { .. } => at(REMOVE),
+    };
+    query.execute(connection).await.map(drop)
 }
 
 async fn hold(connection: &mut SqliteConnection, held: &HeldMessage) -> Result<(), sqlx::Error> {
@@ -166,7 +194,7 @@ pub(super) async fn in_state(
     rows.iter().map(message).collect::<Result<_, _>>().map_err(store_error)
 }
 
-fn message(row: &SqliteRow) -> Result<HeldMessage, sqlx::Error> {
+pub(super) fn message(row: &SqliteRow) -> Result<HeldMessage, sqlx::Error> {
     Ok(HeldMessage {
         source: SourceLane::new(row.try_get::<&str, _>(0)?, Lane(row.try_get(1)?)),
         id: row.try_get(2)?,

@@ -102,6 +102,11 @@ pub(super) async fn lane(
     let query = sqlx::query(LANE).bind(lane.0).bind(signed(after)).bind(limit(max));
     let rows = query.fetch_all(lent.connection()).await.map_err(store_error)?;
     lent.give_back();
+    events(&rows)
+}
+
+/// Events from the columns of [`LANE`].
+pub(super) fn events(rows: &[SqliteRow]) -> Result<Vec<RecordedEvent>, StoreError> {
     let recorded = |row| event(StreamId::from_stored(SqliteRow::try_get(row, 0)?), row);
     rows.iter().map(recorded).collect::<Result<_, _>>().map_err(store_error)
 }

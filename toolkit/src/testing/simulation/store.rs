@@ -14,12 +14,13 @@ use super::{
     plan::Site,
 };
 use crate::{
-    id::{CauseId, Lane, LaneSeq, SourceLane},
+    id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
     runtime::Timestamp,
     store::{
         AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Position, RecordedEvent, Registered,
-        Registration, StoreError, StreamRead, StreamSlice, memory::MemoryStore,
+        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling,
+        Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, StoreError,
+        StreamRead, StreamSlice, memory::MemoryStore,
     },
 };
 
@@ -168,6 +169,34 @@ impl EventStore for SimStore {
         limit: usize,
     ) -> Result<Vec<HeldMessage>, StoreError> {
         self.node.read("held_in", self.inner.held_in(state, limit)).await
+    }
+
+    async fn held_of_saga(
+        &self,
+        saga: SagaId,
+        limit: usize,
+    ) -> Result<Vec<HeldMessage>, StoreError> {
+        self.node.read("held_of_saga", self.inner.held_of_saga(saga, limit)).await
+    }
+
+    async fn saga_events(
+        &self,
+        saga: SagaId,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.node.read("saga_events", self.inner.saga_events(saga, limit)).await
+    }
+
+    async fn letter(&self, id: &LetterId) -> Result<Option<Letter>, StoreError> {
+        self.node.read("letter", self.inner.letter(id)).await
+    }
+
+    async fn rule(&self, ruling: &NewRuling) -> Result<Ruled, StoreError> {
+        self.node.write("rule", self.inner.rule(ruling)).await
+    }
+
+    async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
+        self.node.read("rulings", self.inner.rulings(query)).await
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {

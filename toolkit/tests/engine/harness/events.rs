@@ -46,6 +46,7 @@ public_events! {
         AskCharge = "ASK_CHARGE" { account: String }
         AskShip = "ASK_SHIP" { how: How }
         Note = "NOTE" { text: String, how: How }
+        Loose = "LOOSE" { text: String, how: How }
         Take = "TAKE" { sku: String, how: How }
         Look = "LOOK" { sku: String }
         Alien = "ALIEN" {}

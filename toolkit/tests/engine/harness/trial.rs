@@ -2,10 +2,17 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use quadrille::{handler::Role, prelude::*};
+use quadrille::{
+    engine::RetryPolicy,
+    handler::{Behind, Role},
+    prelude::*,
+};
 
 use super::{events::*, stock::*};
 
@@ -14,6 +21,7 @@ use super::{events::*, stock::*};
 pub struct Script {
     calls: Mutex<Vec<String>>,
     failures: Mutex<HashMap<String, u32>>,
+    mended: AtomicBool,
 }
 
 impl Script {
@@ -23,6 +31,11 @@ impl Script {
         self.calls.lock().unwrap().iter().filter(|call| **call == name).count()
     }
 
+    /// What fails for ever does it no more.
+    pub fn mend(&self) {
+        self.mended.store(true, Ordering::Relaxed);
+    }
+
     fn called(&self, event_type: &str, key: &str) {
         self.calls.lock().unwrap().push(format!("{event_type} {key}"));
     }
@@ -30,6 +43,7 @@ impl Script {
     /// The failures that an event asks for.
     async fn obey(&self, how: &How, event_type: &str, key: &str) -> Result<(), HandlerError> {
         match how {
+            How::Fail if self.mended.load(Ordering::Relaxed) => Ok(()),
             How::Fail => Err(HandlerError::retryable("told to fail")),
             How::FailTimes(times) => {
                 let mut failures = self.failures.lock().unwrap();
@@ -59,7 +73,7 @@ pub struct Trial {
 impl Service for Trial {
     const NAME: &'static str = "trial";
     type Commands = (Fill, SetStatus, TakeOne, Announce);
-    type Handles = (Ask, Outcome, AskCharge, AskShip, Note, Take, Look, Cancel, RivalNote);
+    type Handles = (Ask, Outcome, AskCharge, AskShip, Note, Loose, Take, Look, Cancel, RivalNote);
     type Steps = (Compensatable<Done>, Compensatable<Charged>, Pivot<Shipped>);
 }
 
@@ -201,6 +215,31 @@ impl EventHandler<Note> for Trial {
             _ => (note.key.clone(), note.text.clone()),
         };
         turn.record(Noted { key, text });
+        Ok(())
+    }
+}
+
+/// Each stands for itself; it is tried twice, whatever the engine's policy.
+#[handler]
+impl EventHandler<Loose> for Trial {
+    type Emits = (Noted,);
+    const BEHIND_A_DEAD_ONE: Behind = Behind::Pass;
+
+    fn retry(&self) -> Option<RetryPolicy> {
+        let mut policy = RetryPolicy::default();
+        policy.delay_first = std::time::Duration::from_millis(1);
+        policy.attempts_max = 2;
+        Some(policy)
+    }
+
+    async fn handle(
+        &self,
+        loose: &Incoming<Loose>,
+        turn: &mut Turn<'_, Self::Emits>,
+    ) -> Result<(), HandlerError> {
+        self.script.called("LOOSE", &loose.key);
+        self.script.obey(&loose.how, "LOOSE", &loose.key).await?;
+        turn.record(Noted { key: loose.key.clone(), text: loose.text.clone() });
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use quadrille::{
+    alert::DeadLetter,
     engine::{Client, Config, Engine, RetryPolicy, Running, StartError},
     log::{EventLog, TopicSpec, memory::MemoryLog},
     runtime::{BoxFuture, Clock, Runtime, Spawner, Timestamp},
@@ -19,7 +20,7 @@ use quadrille::{
 };
 use tokio::task::JoinHandle;
 
-use super::{Script, Trial, Upstream};
+use super::{Bell, Script, Trial, Upstream};
 
 #[derive(Debug)]
 pub struct World {
@@ -27,6 +28,8 @@ pub struct World {
     pub store: Arc<FaultyStore<MemoryStore>>,
     pub script: Arc<Script>,
     pub config: Config,
+    /// Rung for dead letters, when there is one.
+    pub bell: Option<Bell>,
     store_clock: Arc<StoreClock>,
 }
 
@@ -68,7 +71,7 @@ impl World {
         }
         let store_clock = Arc::new(StoreClock::default());
         let store = Arc::new(FaultyStore::new(MemoryStore::new(store_clock.clone())));
-        Self { upstream, store, script: Arc::default(), config, store_clock }
+        Self { upstream, store, script: Arc::default(), config, bell: None, store_clock }
     }
 
     /// Starts an instance.
@@ -109,7 +112,11 @@ impl World {
         let tasks = Arc::new(Tasks::default());
         let runtime = Runtime { spawner: tasks.clone(), ..Runtime::tokio() };
         let service = Trial { script: self.script.clone() };
-        let running = Engine::new(service, store, log, config).runtime(runtime).start().await?;
+        let mut engine = Engine::new(service, store, log, config).runtime(runtime);
+        if let Some(bell) = &self.bell {
+            engine = engine.performer::<DeadLetter>(bell.clone());
+        }
+        let running = engine.start().await?;
         Ok(Instance { client: running.client(), running, tasks })
     }
 }
