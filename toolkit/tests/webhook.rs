@@ -1,5 +1,5 @@
 //! Webhooks over a real connection: what is sent, and what is known after each answer.
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub)]
 
 use std::{
     net::SocketAddr,
