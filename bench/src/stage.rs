@@ -109,7 +109,7 @@ impl Stage {
     pub(crate) async fn open(context: &Context, setup: Setup) -> Result<Self> {
         let homes = Homes::make(context).await?;
         let ends = Arc::new(Ends::default());
-        let orders = start(Orders::default(), &homes, setup.limits, Some(ends.clone())).await?;
+        let orders = start(Orders, &homes, setup.limits, Some(ends.clone())).await?;
         let others = if setup.processes {
             Others::Children(Children::start(&homes, setup.market).await?)
         } else {

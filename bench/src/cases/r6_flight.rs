@@ -90,7 +90,7 @@ impl Flight {
             log.ensure_topic(&TopicSpec { name, lanes: LANES, record_bytes_max: 600_000 }).await?;
         }
         let publisher = Some(log.publisher("bench.shipping", &topic).await?);
-        let running = Engine::new(Orders::default(), store, log, config).start().await?;
+        let running = Engine::new(Orders, store, log, config).start().await?;
         let (runtime, identity) = (Runtime::tokio(), ServiceIdentity::new("shipping"));
         let (placed, concluded, heads) = (0, 0, [0; LANES as usize]);
         let mut flight =

@@ -13,6 +13,7 @@ use crate::Gateway;
 
 /// Who has the money.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::large_enum_variant)] // There is one in a process.
 pub enum Charging {
     /// This service: each account is an [`Account`](crate::Account).
     #[default]

@@ -32,6 +32,8 @@
 //!         let opened = customer.at::<Shop>().execute(&*basket, Open { basket: basket.clone() }).await;
 //!         assert!(opened.is_ok());
 //!     })
+//!     // Before all have come, some are not.
+//!     .laws_at_the_end_only()
 //!     .law("every basket is open", |end| {
 //!         let closed = end.sagas().iter().find(|n| {
 //!             end.load::<Shop, Basket>(&format!("basket-{n}")).is_none_or(|basket| !basket.open)
