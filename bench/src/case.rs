@@ -14,7 +14,7 @@ pub struct Case {
     pub name: &'static str,
     /// What it asks, in a line.
     pub what: &'static str,
-    /// Measures, and hands its figures to [`Context::figure`].
+    /// Measures, and hands its figures to `Context::figure`.
     pub run: for<'a> fn(&'a Context) -> LocalBoxFuture<'a, Result<()>>,
 }
 

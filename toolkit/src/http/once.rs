@@ -17,8 +17,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// What a request brings, and the key under which its caller may repeat it (the header `Idempotency-Key`
 /// of the IETF draft), for [`Client::execute_keyed`](crate::engine::Client::execute_keyed):
 ///
-/// ```ignore
-/// async fn place(State(client): State<Client<Orders>>, once: Once<Json<Placement>>) -> … {
+/// ```text
+/// async fn place(State(client): State<Client<Orders>>, once: Once<Json<Placement>>) -> Answer {
 ///     let receipt = client.execute_keyed(once.key, &order, place).await?;
 /// ```
 ///
