@@ -1,6 +1,6 @@
 //! What the demo is asked to do.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::Parser;
 
@@ -56,4 +56,27 @@ pub(crate) struct Args {
     /// Give up when the orders have made no progress for this many seconds.
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) patience: u64,
+}
+
+/// The command line. `cargo demo -- --sagas 10` and `cargo demo --sagas 10` are the same: cargo's alias ends with
+/// a divider of its own, and whoever writes a second one means nothing else by it.
+pub(crate) fn without_divider(line: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut line: Vec<OsString> = line.collect();
+    if line.get(1).is_some_and(|first| first == "--") {
+        line.remove(1);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_divider_means_nothing() {
+        for line in [&["demo", "--sagas", "10"][..], &["demo", "--", "--sagas", "10"]] {
+            let line = without_divider(line.iter().map(OsString::from));
+            assert_eq!(Args::parse_from(line).sagas, 10);
+        }
+    }
 }
