@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     decider::{AgendaStep, AgendaWork, Work},
     limits::{Backoff, Limits},
-    signal::{checked, halted, raised},
+    signal::{halted, opened, raised},
     status::{Gate, Status},
 };
 use crate::{
@@ -56,11 +56,7 @@ impl Agenda {
     /// Runs until shutdown, and until what was under way then has ended.
     pub(crate) async fn run(self) {
         let (mut gate, mut shutdown) = (self.status.gate(), self.shutdown.clone());
-        let open = tokio::select! {
-            biased;
-            open = checked(&mut gate) => open,
-            () = raised(&mut shutdown) => false,
-        };
+        let open = opened(&mut gate, &mut shutdown).await;
         if !open || (self.deadlines.is_empty() && self.performers.is_empty()) {
             return;
         }
@@ -118,14 +114,11 @@ impl Turning {
             tokio::select! {
                 biased;
                 () = halted(&mut gate) => return,
-                ended = self.results.recv() => match ended {
-                    Some(ended) => {
-                        if !self.hand_over(ended).await {
-                            return;
-                        }
+                Some(ended) = self.results.recv() => {
+                    if !self.hand_over(ended).await {
+                        return;
                     }
-                    None => return,
-                },
+                }
             }
         }
     }

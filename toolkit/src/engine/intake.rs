@@ -24,7 +24,7 @@ use super::{
     decider::{Decider, Job, Work},
     limits::{Backoff, Limits},
     pace::Pace,
-    signal::{checked, halted, raised},
+    signal::{halted, opened, raised},
     status::{Gate, Status},
 };
 use crate::{
@@ -104,11 +104,7 @@ impl<S: Service> Intake<S> {
         let mut gate = self.status.gate();
         let mut shutdown = self.shutdown.clone();
         // P8: nothing is appended before the log's tail was compared with the store.
-        let open = tokio::select! {
-            biased;
-            open = checked(&mut gate) => open,
-            () = raised(&mut shutdown) => false,
-        };
+        let open = opened(&mut gate, &mut shutdown).await;
         let mut running = Running::new(self);
         if open {
             running.run(gate).await;

@@ -10,8 +10,20 @@ pub(crate) async fn raised(flag: &mut watch::Receiver<bool>) {
 }
 
 /// Resolves when the comparison of log and store is done: whether they agree.
-pub(crate) async fn checked(gate: &mut watch::Receiver<Gate>) -> bool {
+async fn checked(gate: &mut watch::Receiver<Gate>) -> bool {
     gate.wait_for(|gate| *gate != Gate::Checking).await.is_ok_and(|gate| *gate == Gate::Open)
+}
+
+/// As [`checked`], but false as well when the engine is to end before that.
+pub(crate) async fn opened(
+    gate: &mut watch::Receiver<Gate>,
+    shutdown: &mut watch::Receiver<bool>,
+) -> bool {
+    tokio::select! {
+        biased;
+        open = checked(gate) => open,
+        () = raised(shutdown) => false,
+    }
 }
 
 /// Resolves when the service has halted.

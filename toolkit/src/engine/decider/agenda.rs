@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     Decider,
     finish::{Part, Stamp, carried},
+    held::judge,
     open::TaskState,
     work::{AgendaStep, AgendaWork, Work},
 };
@@ -55,13 +56,13 @@ impl AgendaOverlay {
         self.0.get(&id).is_some_and(|change| change.wish.is_some())
     }
 
-    /// Endings first, then what is cleared, then what is put there.
+    /// All of it; the store knows in which order.
     pub(super) fn changes(&self) -> Vec<AgendaChange> {
-        let endings = self.0.values().filter_map(|change| change.ending.clone());
-        let wishes = || self.0.values().filter_map(|change| change.wish.clone());
-        let clears = wishes().filter(|wish| matches!(wish, AgendaChange::Clear(_)));
-        let puts = wishes().filter(|wish| matches!(wish, AgendaChange::Put(_)));
-        endings.chain(clears).chain(puts).collect()
+        self.0
+            .values()
+            .flat_map(|change| change.ending.iter().chain(&change.wish))
+            .cloned()
+            .collect()
     }
 
     /// The earliest time at which something put there is due.
@@ -224,14 +225,8 @@ impl<S: Service> Decider<S> {
         let attempts = if first { 1 } else { item.attempts + 1 };
         let (own, _) = self.dispatch.after_failure(&self.service, event_type(item, step));
         let policy = own.unwrap_or_else(|| self.retry.clone());
-        let (dead, reason) = match error.kind() {
-            FailureKind::Retryable if attempts < policy.attempts_max => (false, error.chain()),
-            FailureKind::Retryable => {
-                (true, format!("gave up after {attempts} attempts: {}", error.chain()))
-            }
-            FailureKind::Terminal => (true, format!("terminal: {}", error.chain())),
-            FailureKind::Bug => (true, format!("bug: {}", error.chain())),
-        };
+        let (again, reason) = judge(&policy, error, attempts, None);
+        let dead = !again;
         let state = if dead { AgendaState::Dead } else { AgendaState::Pending };
         let outcomes = &mut self.open.outcomes;
         *(if dead { &mut outcomes.dead } else { &mut outcomes.parked }) += 1;

@@ -29,7 +29,7 @@ impl<S: Service> Decider<S> {
         let attempts = before + 1;
         let (own, behind) = self.dispatch.after_failure(&self.service, &message.event_type);
         let policy = own.unwrap_or_else(|| self.retry.clone());
-        let (parked, reason) = judge(&policy, error, attempts, now.since(held_at));
+        let (parked, reason) = judge(&policy, error, attempts, Some(now.since(held_at)));
         let state = match (parked, behind) {
             (true, _) => HeldState::Parked,
             (false, Behind::Wait) => HeldState::Dead,
@@ -244,24 +244,24 @@ impl<S: Service> Decider<S> {
     }
 }
 
-/// Whether it is parked, and why it is held.
-fn judge(
+/// Whether it is tried again, and why it is held. `since` its first failure, where that is bounded too.
+pub(super) fn judge(
     policy: &RetryPolicy,
     error: &HandlerError,
     attempts: u32,
-    since: Duration,
+    since: Option<Duration>,
 ) -> (bool, String) {
     let chain = error.chain();
-    match error.kind() {
-        FailureKind::Retryable if attempts >= policy.attempts_max => {
+    match (error.kind(), since) {
+        (FailureKind::Retryable, _) if attempts >= policy.attempts_max => {
             (false, format!("gave up after {attempts} attempts: {chain}"))
         }
-        FailureKind::Retryable if since >= policy.total_max => {
+        (FailureKind::Retryable, Some(since)) if since >= policy.total_max => {
             (false, format!("gave up after {} s: {chain}", since.as_secs()))
         }
-        FailureKind::Retryable => (true, chain),
-        FailureKind::Terminal => (false, format!("terminal: {chain}")),
-        FailureKind::Bug => (false, format!("bug: {chain}")),
+        (FailureKind::Retryable, _) => (true, chain),
+        (FailureKind::Terminal, _) => (false, format!("terminal: {chain}")),
+        (FailureKind::Bug, _) => (false, format!("bug: {chain}")),
     }
 }
 
