@@ -4,10 +4,15 @@
 //! the same at every try; its outcome comes back as an event, to the handler of that event.
 
 mod performing;
+mod schedule;
+mod tried;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 pub(crate) use performing::{AnyPerformer, Attempt, Performed, erase};
+pub use schedule::{NotASchedule, PAUSE_MAX, PAUSES_MAX, Schedule};
+pub(crate) use tried::Tried;
+pub use tried::{FailedTry, OpenEffect, Tries};
 
 pub use crate::event::Effect;
 use crate::{
@@ -182,6 +187,13 @@ impl EffectError {
         Self { what: "it cannot succeed", known: Known::Hopeless, source: source.into() }
     }
 
+    /// Whether it was made by [`hopeless`](Self::hopeless). For effects that the business can do without: they
+    /// end here with an outcome, and no person is asked.
+    #[must_use]
+    pub fn is_hopeless(&self) -> bool {
+        self.known == Known::Hopeless
+    }
+
     /// The whole chain of sources, in one line.
     #[must_use]
     pub fn chain(&self) -> String {
@@ -238,48 +250,5 @@ impl EffectPolicy {
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = schedule;
         self
-    }
-}
-
-/// When a failed effect is tried again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Schedule {
-    /// Exponential pauses with jitter.
-    Backoff(RetryPolicy),
-    /// These pauses, one after each failed try; after the last one it is over.
-    Steps(Vec<Duration>),
-}
-
-impl Schedule {
-    /// `1m 5m 10m 30m 1h 2h 5h 10h`: for notifications that nothing depends on.
-    #[must_use]
-    pub fn notification() -> Self {
-        let minutes = [1, 5, 10, 30, 60, 120, 300, 600];
-        Self::Steps(minutes.into_iter().map(|m| Duration::from_secs(m * 60)).collect())
-    }
-
-    /// The pause after the `attempts`th failed try; `None` when it is over.
-    #[must_use]
-    pub fn pause(&self, attempts: u32, since: Duration, jitter: u64) -> Option<Duration> {
-        match self {
-            Self::Backoff(policy) => {
-                let over = attempts >= policy.attempts_max || since >= policy.total_max;
-                (!over).then(|| policy.delay(attempts, jitter))
-            }
-            Self::Steps(pauses) => pauses.get(attempts.saturating_sub(1) as usize).copied(),
-        }
-    }
-}
-
-impl fmt::Display for Schedule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Backoff(policy) => write!(
-                f,
-                "from {:?} doubling to {:?}, {} tries, {:?} in all",
-                policy.delay_first, policy.delay_max, policy.attempts_max, policy.total_max
-            ),
-            Self::Steps(pauses) => f.debug_list().entries(pauses).finish(),
-        }
     }
 }

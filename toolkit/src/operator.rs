@@ -8,7 +8,9 @@ mod views;
 pub use views::{EventView, Happening, LetterView, RulingView, SagaView};
 
 use crate::{
+    effect::Tries,
     engine::{Client, ClientError},
+    event::Effect,
     id::SagaId,
     service::Service,
     store::{
@@ -160,5 +162,17 @@ impl<S: Service> Client<S> {
         let query = RulingQuery { saga: Some(saga), after: 0, limit: SHOWN_MAX };
         let rulings = self.store.rulings(&query).await?;
         Ok(SagaView::of(S::NAME, saga, &events, held, agenda, &rulings))
+    }
+
+    /// What has become so far of the effects `E` that this service requested under a key in a saga, as far as
+    /// the saga's first [`SHOWN_MAX`] events tell.
+    ///
+    /// # Errors
+    /// A store that cannot answer.
+    pub async fn tries<E: Effect>(&self, saga: SagaId, key: &str) -> Result<Tries, ClientError> {
+        let events = self.store.saga_events(saga, SHOWN_MAX).await?;
+        let query = AgendaQuery { saga: Some(saga), limit: SHOWN_MAX, ..Default::default() };
+        let agenda = self.store.agenda(&query).await?;
+        Ok(Tries::of(E::TYPE, key, &events, &agenda))
     }
 }

@@ -40,18 +40,47 @@ impl Own {
         variable: &OwnVariable,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<Option<T>> {
+        self.take(variable, |text| format!("{text:?}"), parse)
+    }
+
+    /// As [`read`](Self::read), for a value that is never shown.
+    pub fn read_secret<T>(
+        &mut self,
+        variable: &OwnVariable,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        self.take(variable, |_| "(not shown)".to_owned(), parse)
+    }
+
+    /// What was read of a variable without which the service cannot run: that it is missing is an error too.
+    pub fn required<T>(&mut self, variable: &OwnVariable, read: Option<Option<T>>) -> Option<T> {
+        let read = read?;
+        if read.is_none() {
+            let OwnVariable { name, form, what, .. } = variable;
+            self.errors.push(format!("{name} is not set: {what}; write {form}"));
+        }
+        read
+    }
+
+    fn take<T>(
+        &mut self,
+        variable: &OwnVariable,
+        show: fn(&str) -> String,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<Option<T>> {
         let name = variable.name;
         let Some(text) = (self.lookup)(name).filter(|text| !text.is_empty()) else {
             self.in_force.push(format!("{name} = {}  (default)", variable.default));
             return Some(None);
         };
+        let shown = show(&text);
         match parse(&text) {
             Ok(value) => {
-                self.in_force.push(format!("{name} = {text:?}  (environment)"));
+                self.in_force.push(format!("{name} = {shown}  (environment)"));
                 Some(Some(value))
             }
             Err(error) => {
-                self.errors.push(format!("{name} = {text:?}: {error}"));
+                self.errors.push(format!("{name} = {shown}: {error}"));
                 None
             }
         }
@@ -103,5 +132,26 @@ mod tests {
         let other = SettingsError(vec!["other".to_owned()]);
         let SettingsError(errors) = own.beside(Err(other)).unwrap_err();
         assert_eq!(errors, ["other", "COLOUR = \"green\": is none; write blue"]);
+    }
+
+    #[test]
+    fn what_is_required_is_missed_by_name() {
+        let mut own = Own::from(|_| None);
+        let read = own.read(&COLOUR, colour);
+        assert_eq!(own.required(&COLOUR, read), None);
+        assert_eq!(own.errors, ["COLOUR is not set: how it looks; write a colour"]);
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        for text in ["blue", "green"] {
+            let lookup: fn(&str) -> Option<String> = match text {
+                "blue" => |_| Some("blue".to_owned()),
+                _ => |_| Some("green".to_owned()),
+            };
+            let mut own = Own::from(lookup);
+            assert_eq!(own.read_secret(&COLOUR, colour).is_some(), text == "blue");
+            assert!(!format!("{own:?}").contains(text), "{own:?}");
+        }
     }
 }

@@ -5,8 +5,6 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use serde::Serialize;
-
 use super::{
     Decider,
     finish::{Part, Stamp, carried},
@@ -18,6 +16,7 @@ use crate::{
     aggregate::Draft,
     alert::DeadLetter,
     barrier::{self, react},
+    effect::Tried,
     error::{FailureKind, HandlerError},
     event::{DomainEvent, Origin},
     handler::{Run, Stimulus},
@@ -73,15 +72,6 @@ impl AgendaOverlay {
         };
         self.0.values().filter_map(put).min()
     }
-}
-
-/// One try of an effect that had no outcome, as it is recorded.
-#[derive(Serialize)]
-struct Tried<'a> {
-    effect: &'a str,
-    id: AgendaId,
-    attempt: u32,
-    reason: &'a str,
 }
 
 impl<S: Service> Decider<S> {
@@ -146,7 +136,8 @@ impl<S: Service> Decider<S> {
             }
             (None, AgendaStep::Again { reason, .. } | AgendaStep::Dead { reason, .. }) => {
                 let attempt = item.attempts + 1;
-                let tried = Tried { effect: &item.name, id: item.id, attempt, reason: &reason };
+                let (effect, reason) = (Cow::Borrowed(&*item.name), Cow::Owned(reason));
+                let tried = Tried { effect, id: item.id, attempt, reason };
                 // A struct of texts and numbers serialises.
                 let payload = serde_json::to_vec(&tried).unwrap_or_default();
                 record(&cell, &item, barrier::EFFECT_TRIED, payload.into());
