@@ -1,4 +1,4 @@
-# One image of any of the four services, or of the payment gateway: docker build --build-arg SERVICE=order .
+# One image of any of the services, or of the payment gateway: docker build --build-arg SERVICE=order .
 # compose.yaml builds them all; the first stage is shared, so it is built once.
 
 FROM rust:1.95.0-bookworm AS build
@@ -11,9 +11,10 @@ RUN apt-get update \
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked \
-      --package order --package payment --package inventory --package shipping --package gateway \
-      --bin order --bin payment --bin inventory --bin shipping --bin gateway \
-      --features order/process,payment/process,inventory/process,shipping/process
+      --package order --package payment --package inventory --package shipping --package notification \
+      --package gateway \
+      --bin order --bin payment --bin inventory --bin shipping --bin notification --bin gateway \
+      --features order/process,payment/process,inventory/process,shipping/process,notification/process
 
 FROM debian:bookworm-slim
 ARG SERVICE

@@ -154,7 +154,7 @@ pub(crate) struct BenchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
-    /// Start the servers without the four services
+    /// Start the servers without the services
     #[arg(long, conflicts_with_all = ["instances", "release"])]
     pub(crate) only_servers: bool,
     /// How many processes of each service
@@ -163,6 +163,12 @@ pub(crate) struct UpArgs {
     /// Build the services optimised: slower to build, several times faster to run
     #[arg(long)]
     pub(crate) release: bool,
+    /// Start notification too, and tell the merchant at URL how each order ended
+    #[arg(long, value_name = "URL", conflicts_with = "only_servers")]
+    pub(crate) merchant_url: Option<String>,
+    /// The key of the signatures of what the merchant is told
+    #[arg(long, value_name = "whsec_…", requires = "merchant_url", default_value = MERCHANT_SECRET)]
+    pub(crate) merchant_secret: String,
     /// Start again what dies: a server on its data at its address, a service at its address
     #[arg(long)]
     pub(crate) restart: bool,
@@ -176,6 +182,9 @@ pub(crate) struct UpArgs {
     #[arg(long, value_enum, default_value_t = Source::Auto)]
     pub(crate) servers: Source,
 }
+
+/// For work by hand: who listens can check signatures with it, and so can everybody else.
+const MERCHANT_SECRET: &str = "whsec_Zm9yIHdvcmsgYnkgaGFuZCwgYW5kIG5vIHNlY3JldA==";
 
 const STORM_HELP: &str = "\
 It starts its own PostgreSQL and Kafka, and the four services as processes, each behind proxies.

@@ -1,4 +1,5 @@
-//! The four services and the payment gateway as processes, on the servers of `cargo xtask up`.
+//! The four services and the payment gateway as processes, and notification where a merchant is given, on the
+//! servers of `cargo xtask up`.
 
 mod health;
 
@@ -19,6 +20,8 @@ use crate::workspace::Workspace;
 
 /// Packages, programs and names in one.
 const SERVICES: [&str; 4] = ["order", "payment", "inventory", "shipping"];
+/// Only where there is a merchant to notify.
+const NOTIFICATION: &str = "notification";
 /// The world outside, as far as payment sees it.
 const GATEWAY: &str = "gateway";
 /// A service drains within 30 s by default.
@@ -56,11 +59,19 @@ struct Database {
     role: String,
 }
 
+/// The services that are started.
+fn wanted(args: &UpArgs) -> Vec<&'static str> {
+    let notification = args.merchant_url.as_ref().map(|_| NOTIFICATION);
+    SERVICES.into_iter().chain(notification).collect()
+}
+
 /// Builds the programs, before any server is started: a compiler's error comes early.
 pub(crate) fn build(workspace: &Workspace, args: &UpArgs) -> Result<()> {
-    let features = SERVICES.map(|service| format!("{service}/process")).join(",");
-    let mut launch = workspace.cargo("cargo", &["build", "--features", &features]);
-    for program in SERVICES.into_iter().chain([GATEWAY]) {
+    let services = wanted(args);
+    let features: Vec<String> =
+        services.iter().map(|service| format!("{service}/process")).collect();
+    let mut launch = workspace.cargo("cargo", &["build", "--features", &features.join(",")]);
+    for program in services.into_iter().chain([GATEWAY]) {
         launch = launch.args(["--package", program, "--bin", program]);
     }
     if args.release {
@@ -87,15 +98,15 @@ impl Services {
             start_gateway(&workspace.program(profile, GATEWAY), &logs, args.data.is_some())?;
         let mut services =
             Self { instances: vec![], gateway, databases: BTreeMap::new(), restart: args.restart };
-        for service in SERVICES {
+        for service in wanted(args) {
             let (owner, role) = servers::make_database(postgres, &format!("quadrille_{service}"))?;
             services.databases.insert(service, Database { owner, role });
         }
         let brokers = servers.address(Kind::Kafka)?;
-        for service in SERVICES {
+        for service in wanted(args) {
             let program = workspace.program(profile, service);
             for number in 1..=args.instances {
-                services.start_one(service, number, &program, brokers, &logs)?;
+                services.start_one((service, number), &program, brokers, &logs, args)?;
             }
         }
         services.wait_until_ready()?;
@@ -104,18 +115,18 @@ impl Services {
 
     fn start_one(
         &mut self,
-        service: &'static str,
-        number: u16,
+        (service, number): (&'static str, u16),
         program: &Path,
         brokers: &str,
         logs: &Path,
+        args: &UpArgs,
     ) -> Result<()> {
         let name = format!("{service}-{number}");
         let log = logs.join(format!("{name}.log"));
         let [port] = servers::free_ports()?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let database = self.databases.get(service).context("no database")?;
-        let launch = Launch::new(&name, program)
+        let mut launch = Launch::new(&name, program)
             .env("QUADRILLE_KAFKA_BROKERS", brokers)
             .env("QUADRILLE_KAFKA_PLAINTEXT_OK", "yes")
             .env("QUADRILLE_DATABASE_URL", &database.role)
@@ -125,6 +136,11 @@ impl Services {
             .env("PAYMENT_GATEWAY_URL", format!("http://{}", self.gateway.address))
             .output(Output::Log(log.clone()))
             .stop(Signal::SIGTERM, STOP_LIMIT);
+        if let Some(url) = &args.merchant_url {
+            launch = launch
+                .env("NOTIFICATION_MERCHANT_URL", url)
+                .env("NOTIFICATION_MERCHANT_SECRET", &args.merchant_secret);
+        }
         let process = launch.spawn()?;
         self.instances.push(Instance { service, number, address, log, process, told: false });
         Ok(())
