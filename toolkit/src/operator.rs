@@ -8,6 +8,7 @@ mod views;
 pub use views::{EventView, Happening, LetterView, RulingView, SagaView};
 
 use crate::{
+    barrier,
     effect::Tries,
     engine::{Client, ClientError},
     event::Effect,
@@ -15,7 +16,7 @@ use crate::{
     service::Service,
     store::{
         Action, AgendaQuery, AgendaState, HeldState, Letter, LetterId, NewRuling, Ruled,
-        RulingQuery,
+        RulingQuery, StreamRead,
     },
 };
 
@@ -25,6 +26,9 @@ pub const SHOWN_MAX: usize = 1_000;
 pub const WHO_BYTES_MAX: usize = 200;
 /// The longest note, in bytes.
 pub const NOTE_BYTES_MAX: usize = 4_000;
+
+/// No snapshot has this version of its shape: a stream is read from its first event.
+const NO_SNAPSHOTS: u32 = 0;
 
 /// A ruling that a person asks for.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -164,15 +168,17 @@ impl<S: Service> Client<S> {
         Ok(SagaView::of(S::NAME, saga, &events, held, agenda, &rulings))
     }
 
-    /// What has become so far of the effects `E` that this service requested under a key in a saga, as far as
-    /// the saga's first [`SHOWN_MAX`] events tell.
+    /// What has become so far of the effects `E` that this service requested under a key in a saga. Read from the
+    /// stream of the key and from the agenda, by their indexes: cheap enough to be asked for by customers.
     ///
     /// # Errors
-    /// A store that cannot answer.
+    /// A bad key, or a store that cannot answer.
     pub async fn tries<E: Effect>(&self, saga: SagaId, key: &str) -> Result<Tries, ClientError> {
-        let events = self.store.saga_events(saga, SHOWN_MAX).await?;
+        let read = StreamRead { stream: barrier::stream(key)?, snapshot_version: NO_SNAPSHOTS };
+        let events = self.store.load(&[read]).await?.into_iter().flat_map(|slice| slice.events);
+        let events = events.filter(|event| event.saga == saga).collect::<Vec<_>>();
         let query = AgendaQuery { saga: Some(saga), limit: SHOWN_MAX, ..Default::default() };
         let agenda = self.store.agenda(&query).await?;
-        Ok(Tries::of(E::TYPE, key, &events, &agenda))
+        Ok(Tries::of::<E>(key, &events, &agenda))
     }
 }

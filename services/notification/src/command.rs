@@ -8,8 +8,8 @@ use crate::{
     NotificationOwed, State, TellMerchant,
 };
 
-/// How often one notification can be asked for again. It bounds what one order leaves in the store, and what
-/// an answer about it has to show.
+/// How often one notification can be asked for again. It bounds what one order leaves in the store, and what an
+/// answer about it has to read and to show.
 pub const AGAIN_MAX: u32 = 20;
 
 /// An order has ended: its merchant is to be told. An order ends once, and so does this.

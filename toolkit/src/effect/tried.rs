@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     barrier,
+    event::Effect,
     id::AgendaId,
     runtime::Timestamp,
     store::{AgendaItem, AgendaKind, AgendaState, RecordedEvent},
@@ -57,28 +58,21 @@ pub struct OpenEffect {
 }
 
 impl Tries {
-    pub(crate) fn of(
-        effect: &str,
+    /// From the events of the key's stream, and what the agenda has of the saga.
+    pub(crate) fn of<E: Effect>(
         key: &str,
         events: &[RecordedEvent],
         agenda: &[AgendaItem],
     ) -> Self {
-        let Ok(stream) = barrier::stream(key) else { return Self::default() };
-        let tries = events
-            .iter()
-            .filter(|event| event.stream == stream && &*event.event_type == barrier::EFFECT_TRIED);
+        let tries = events.iter().filter(|event| &*event.event_type == barrier::EFFECT_TRIED);
         let failed = tries.filter_map(|event| {
             let tried: Tried<'_> = serde_json::from_slice(&event.payload).ok()?;
-            let reason = tried.reason.into_owned();
-            (tried.effect == effect).then_some(FailedTry {
-                effect: tried.id,
-                attempt: tried.attempt,
-                at: event.time,
-                reason,
-            })
+            let Tried { effect, id, attempt, reason } = tried;
+            let (at, reason) = (event.time, reason.into_owned());
+            (effect == E::TYPE).then_some(FailedTry { effect: id, attempt, at, reason })
         });
         let open = agenda.iter().filter(|item| {
-            item.kind == AgendaKind::Effect && item.name == effect && &*item.key == key
+            item.kind == AgendaKind::Effect && item.name == E::TYPE && &*item.key == key
         });
         let open = open.map(|item| OpenEffect {
             effect: item.id,

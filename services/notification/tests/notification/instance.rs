@@ -57,6 +57,8 @@ impl<S: Service> Instance<S> {
         config.lanes = 2;
         config.instance = Some("one".to_owned());
         config.limits.agenda_poll_every = Duration::from_millis(2);
+        // What is read of a notification must not depend on what was saved of it.
+        config.limits.snapshot_every_events = 2;
         let tasks = Arc::new(Tasks::default());
         let runtime = Runtime { spawner: tasks.clone(), clock, ..Runtime::tokio() };
         let engine = Engine::new(service, store, Arc::new(log.clone()), config).runtime(runtime);
