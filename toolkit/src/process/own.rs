@@ -57,7 +57,7 @@ impl Own {
         let read = read?;
         if read.is_none() {
             let OwnVariable { name, form, what, .. } = variable;
-            self.errors.push(format!("{name} is not set: {what}; write {form}"));
+            self.errors.push(format!("{name} is not set: {what}; set it to {form}"));
         }
         read
     }
@@ -139,7 +139,7 @@ mod tests {
         let mut own = Own::from(|_| None);
         let read = own.read(&COLOUR, colour);
         assert_eq!(own.required(&COLOUR, read), None);
-        assert_eq!(own.errors, ["COLOUR is not set: how it looks; write a colour"]);
+        assert_eq!(own.errors, ["COLOUR is not set: how it looks; set it to a colour"]);
     }
 
     #[test]
