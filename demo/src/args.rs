@@ -16,6 +16,7 @@ use clap::Parser;
         cargo demo -- --sagas 10000 --seed 7 --json   figures as one JSON object in the last line\n  \
         cargo demo -- --data ./data --sagas 20000     kill it whenever you like, and start it again\n  \
         cargo demo -- --local-accounts                the same without a gateway\n  \
+        cargo demo -- --merchant                      and a merchant is told how each order ended\n  \
         cargo demo -- --serve                         keep the HTTP interfaces up; Ctrl-C ends\n\n\
         Exit status: 0 when every law holds, 1 when one does not, 2 when the demo could not run."
 )]
@@ -45,7 +46,11 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) local_accounts: bool,
 
-    /// The first of the five ports for --serve; 0 takes free ones.
+    /// Tell a merchant on loopback how each order ended, by signed webhooks; his server fails now and then.
+    #[arg(long)]
+    pub(crate) merchant: bool,
+
+    /// The first of the five ports for --serve (the sixth is notification's, with --merchant); 0 takes free ones.
     #[arg(long, default_value_t = 8080, value_name = "PORT", requires = "serve")]
     pub(crate) port: u16,
 

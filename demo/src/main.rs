@@ -3,6 +3,7 @@
 mod args;
 mod books;
 mod drive;
+mod merchant;
 mod narrator;
 mod parts;
 mod progress;
@@ -26,6 +27,7 @@ use demo::{
     audit::{self, Audit, Law},
     script::{self, Script},
 };
+use merchant::Merchant;
 use narrator::Narrator;
 use progress::Progress;
 use report::Figures;
@@ -55,12 +57,16 @@ async fn main() -> ExitCode {
 async fn run(args: &Args) -> Result<bool> {
     let folder = Folder::open(args.data.as_deref())?;
     let script = Script { seed: args.seed, sagas: args.sagas, skus: args.skus };
-    folder.check_story(&script, args.local_accounts)?;
+    folder.check_story(&script, args)?;
     let till = match args.local_accounts {
         true => None,
         false => Some(Till::open(&folder.path, gateway_port(args)).await?),
     };
-    let stage = Stage::open(&folder.path, till).await?;
+    let merchant = match args.merchant {
+        true => Some(Merchant::open().await?),
+        false => None,
+    };
+    let stage = Stage::open(&folder.path, till, merchant.as_ref()).await?;
     drive::prepare(&stage, &script).await?;
     let (calm, seconds) = tell_parts(&stage, &script, args).await?;
 
@@ -76,6 +82,9 @@ async fn run(args: &Args) -> Result<bool> {
     };
     if !args.json {
         tell(&stage, &audit, &laws, &figures).await?;
+        if let Some(merchant) = &merchant {
+            show(&merchant.says());
+        }
     }
     if args.serve {
         serve::until_interrupted(&stage, args.port).await?;
@@ -261,19 +270,23 @@ impl Folder {
 
     /// A folder belongs to one story: another seed would place its orders among those of the first, and
     /// money is in one place.
-    fn check_story(&self, script: &Script, local_accounts: bool) -> Result<()> {
+    fn check_story(&self, script: &Script, args: &Args) -> Result<()> {
         let file = self.path.join("story.json");
-        let story = serde_json::json!({
+        let mut story = serde_json::json!({
             "seed": script.seed,
             "sagas": script.sagas,
             "skus": script.skus,
-            "local_accounts": local_accounts,
-        })
-        .to_string();
+            "local_accounts": args.local_accounts,
+        });
+        // A merchant who comes later would miss what the log has let go.
+        if args.merchant {
+            story["merchant"] = true.into();
+        }
+        let story = story.to_string();
         match std::fs::read_to_string(&file) {
             Ok(found) if found == story => Ok(()),
             Ok(found) => bail!(
-                "{} holds another story, {found}: use the same --seed, --sagas, --skus and --local-accounts, or another folder",
+                "{} holds another story, {found}: use the same --seed, --sagas, --skus, --local-accounts and --merchant, or another folder",
                 self.path.display()
             ),
             Err(_) => {

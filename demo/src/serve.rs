@@ -11,16 +11,19 @@ use crate::{show, stage::Stage};
 
 /// Serves until Ctrl-C.
 pub(crate) async fn until_interrupted(stage: &Stage, first_port: u16) -> Result<()> {
-    let routers = [
-        ("ORDER", order::router(stage.orders())),
-        ("PAYMENT", payment::router_for(&stage.payment)(stage.payments())),
-        ("INVENTORY", inventory::router(stage.stock())),
-        ("SHIPPING", shipping::router(stage.shipments())),
+    let mut routers = vec![
+        (0, "ORDER", order::router(stage.orders())),
+        (1, "PAYMENT", payment::router_for(&stage.payment)(stage.payments())),
+        (2, "INVENTORY", inventory::router(stage.stock())),
+        (3, "SHIPPING", shipping::router(stage.shipments())),
     ];
+    // The port between them is the gateway's.
+    let notifications = stage.notifications().map(notification::router);
+    routers.extend(notifications.map(|router| (5, "NOTIFICATION", router)));
     let mut servers = tokio::task::JoinSet::new();
     let mut addresses = vec![];
-    for (offset, (name, router)) in (0..).zip(routers) {
-        let port = if first_port == 0 { 0 } else { first_port + offset };
+    for (offset, name, router) in routers {
+        let port = if first_port == 0 { 0 } else { first_port.saturating_add(offset) };
         let address = serve(&mut servers, port, router).await?;
         show(&format!("{name}=http://{address}"));
         addresses.push(format!("{}=http://{address}", name.to_lowercase()));

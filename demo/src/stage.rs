@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use inventory::Inventory;
+use notification::Notifications;
 use order::Orders;
 use payment::Payment;
 use quadrille::{
@@ -14,7 +15,7 @@ use quadrille::{
 };
 use shipping::Shipping;
 
-use crate::till::Till;
+use crate::{merchant::Merchant, till::Till};
 
 /// The partitions of each service's topic.
 const LANES: u32 = 4;
@@ -27,6 +28,8 @@ pub(crate) struct Stage {
     payments: Running<Payment>,
     stock: Running<Inventory>,
     shipments: Running<Shipping>,
+    /// Where a merchant is told of the ends.
+    notifications: Option<Running<Notifications>>,
     pub(crate) stores: Vec<(&'static str, Arc<dyn EventStore>)>,
     /// Who has the accounts, when it is not payment itself.
     pub(crate) till: Option<Till>,
@@ -34,8 +37,12 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Opens the four stores in `folder` and starts the services.
-    pub(crate) async fn open(folder: &Path, till: Option<Till>) -> Result<Self> {
+    /// Opens the stores in `folder`, one a service, and starts the services.
+    pub(crate) async fn open(
+        folder: &Path,
+        till: Option<Till>,
+        merchant: Option<&Merchant>,
+    ) -> Result<Self> {
         let payment = match &till {
             Some(till) => till.payment()?,
             None => Payment::default(),
@@ -50,6 +57,12 @@ impl Stage {
             payments: start(payment.clone(), folder, &log, &mut stores).await?,
             stock: start(Inventory, folder, &log, &mut stores).await?,
             shipments: start(Shipping::default(), folder, &log, &mut stores).await?,
+            notifications: match merchant {
+                Some(merchant) => {
+                    Some(start(merchant.notifications()?, folder, &log, &mut stores).await?)
+                }
+                None => None,
+            },
             stores,
             till,
             payment,
@@ -73,8 +86,13 @@ impl Stage {
         self.shipments.client()
     }
 
+    pub(crate) fn notifications(&self) -> Option<Client<Notifications>> {
+        self.notifications.as_ref().map(Running::client)
+    }
+
     /// Why some service cannot do its work, if one cannot.
     pub(crate) fn troubles(&self) -> Vec<String> {
+        let notifications = self.notifications().map(|it| (Notifications::NAME, it.health()));
         let healths = [
             (Orders::NAME, self.orders().health()),
             (Payment::NAME, self.payments().health()),
@@ -83,6 +101,7 @@ impl Stage {
         ];
         healths
             .into_iter()
+            .chain(notifications)
             .flat_map(|(name, health)| {
                 health.reasons.into_iter().map(move |reason| format!("{name}: {reason}"))
             })
@@ -129,15 +148,22 @@ impl Stage {
         Ok(held)
     }
 
-    /// Drains all four. True when all of them finished in time.
+    /// Drains all. True when all of them finished in time.
     pub(crate) async fn close(self) -> bool {
-        let (a, b, c, d) = tokio::join!(
+        let told = async {
+            match self.notifications {
+                Some(notifications) => notifications.shutdown(DRAIN_WITHIN).await,
+                None => true,
+            }
+        };
+        let (a, b, c, d, e) = tokio::join!(
             self.orders.shutdown(DRAIN_WITHIN),
             self.payments.shutdown(DRAIN_WITHIN),
             self.stock.shutdown(DRAIN_WITHIN),
             self.shipments.shutdown(DRAIN_WITHIN),
+            told,
         );
-        a && b && c && d
+        a && b && c && d && e
     }
 }
 
