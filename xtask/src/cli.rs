@@ -301,6 +301,16 @@ fn run(command: Command) -> Result<bool> {
     }
 }
 
+/// What `cargo xtask up` with these arguments means.
+#[cfg(test)]
+pub(crate) fn up(arguments: &[&str]) -> UpArgs {
+    let line = ["cargo-xtask", "up"].iter().chain(arguments);
+    match Cli::parse_from(line).command {
+        Command::Up(args) => args,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[cfg(test)]
 mod test {
     use clap::CommandFactory;

@@ -242,6 +242,14 @@ fn key(service: &str, number: u16) -> String {
 #[cfg(test)]
 mod test {
     #[test]
+    fn notification_is_started_where_there_is_a_merchant() {
+        let (alone, told) = (crate::cli::up(&[]), crate::cli::up(&["--merchant-url", "http://h"]));
+        assert_eq!(super::wanted(&alone), super::SERVICES);
+        assert_eq!(super::wanted(&told)[4..], ["notification"]);
+        assert!(told.merchant_secret.starts_with("whsec_"));
+    }
+
+    #[test]
     fn the_first_instance_has_no_number() {
         assert_eq!(super::key("order", 1), "ORDER");
         assert_eq!(super::key("order", 2), "ORDER_2");

@@ -47,4 +47,13 @@ pub async fn p14_what_is_surely_not_done_is_sent_again_without_asking_until_a_pe
     assert!(items[0].reason.contains("nothing was done"), "{}", items[0].reason);
     assert_eq!(world.outside.with(|o| (o.performed.len(), o.asked.len())), (4, 0));
     until("the count", || async { client.counters().effect_tries_failed == 4 }).await;
+    let tries = client.tries::<Pay>(items[0].saga, "b-1").await.unwrap();
+    let failed = tries.failed.iter().map(|one| (one.effect, one.attempt)).collect::<Vec<_>>();
+    assert_eq!(failed, (1..=4).map(|attempt| (items[0].id, attempt)).collect::<Vec<_>>());
+    assert!(tries.failed.iter().all(|one| !one.reason.is_empty()), "{tries:?}");
+    assert!(tries.failed.is_sorted_by_key(|one| one.at), "{tries:?}");
+    let open = tries.open.iter().map(|one| (one.effect, one.due)).collect::<Vec<_>>();
+    assert_eq!(open, [(items[0].id, None)], "it waits for a person");
+    let of_another = client.tries::<Pay>(items[0].saga, "b-2").await.unwrap();
+    assert!(of_another.failed.is_empty() && of_another.open.is_empty(), "{of_another:?}");
 }

@@ -63,3 +63,22 @@ async fn a_server_that_is_not_there_is_tried_and_given_up() {
     }
     world.close().await;
 }
+
+/// Whoever says nothing for too long may have it, and gets it again.
+#[tokio::test]
+async fn a_server_that_says_nothing_is_tried_again() {
+    let receiver = Receiver::answering([204]).await;
+    receiver.hold(true);
+    let mut world = World::half_open(receiver, "1m 5m".parse().unwrap()).await;
+    world.timeout = Duration::from_millis(20);
+    world.start_payment().await;
+    world.start().await;
+    let order = world.fail("o-1").await;
+    let history = world.let_it_end(&order).await;
+    assert_eq!((history.state, history.tries.len()), (State::GivenUp, 3));
+    for one in &history.tries {
+        let TryResult::Failed { error } = &one.result else { panic!("{one:?}") };
+        assert!(error.ends_with("no answer within 20ms"), "{error}");
+    }
+    world.close().await;
+}

@@ -7,7 +7,7 @@ use axum::{
     http::{Method, Request},
 };
 use inventory::{Inventory, SetStock};
-use notification::{History, Merchant, Notifications, State};
+use notification::{ATTEMPT_TIMEOUT, History, Merchant, Notifications, State};
 use order::{CancelOrder, Order, Orders, PlaceOrder, Status};
 use payment::{Payment, SetFunds};
 use quadrille::{
@@ -33,6 +33,8 @@ pub struct World {
     pub receiver: Receiver,
     pub clock: Arc<Ahead>,
     schedule: Schedule,
+    /// Of one try.
+    pub timeout: Duration,
     log: MemoryLog,
     store: Arc<dyn EventStore>,
     folder: Option<PathBuf>,
@@ -91,6 +93,7 @@ impl World {
             receiver,
             clock,
             schedule,
+            timeout: ATTEMPT_TIMEOUT,
             log,
             store,
             folder: None,
@@ -106,8 +109,10 @@ impl World {
     /// Notification starts, on what is in its store.
     pub async fn start(&mut self) {
         let runtime = Runtime { clock: self.clock.clone(), ..Runtime::tokio() };
-        let merchant =
-            Merchant::at(self.receiver.endpoint()).schedule(self.schedule.clone()).runtime(runtime);
+        let merchant = Merchant::at(self.receiver.endpoint())
+            .schedule(self.schedule.clone())
+            .timeout(self.timeout)
+            .runtime(runtime);
         let (store, log) = (self.store.clone(), self.log.clone());
         let service = Notifications { merchant };
         self.notification = Some(Instance::start(service, store, &log, self.clock.clone()).await);
