@@ -8,6 +8,7 @@ mod r1_append;
 mod r2_relay;
 mod r3_step;
 mod r4_sagas;
+mod r6_deadlines;
 mod r6_flight;
 mod r6_rows;
 mod r6_streams;
@@ -24,6 +25,7 @@ pub const ALL: &[Case] = &[
     r4_sagas::CASE,
     r6_rows::CASE,
     r6_streams::CASE,
+    r6_deadlines::CASE,
     r6_flight::CASE,
     r7_hops::CASE,
     hot::CASE,

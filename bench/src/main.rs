@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use bench::args::{Args, Task};
 use clap::Parser as _;
 
+/// As in the services' programs; the hand-written side has it as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[allow(clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 fn main() -> ExitCode {
     let args = Args::parse();

@@ -24,7 +24,7 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<bool> {
     if args.list {
         return Ok(launch.spawn()?.wait()?.success());
     }
-    let wanted = Wanted { name: "bench", source: args.servers, data: None };
+    let wanted = Wanted { name: "bench", source: args.servers, data: None, steady: !args.quick };
     let servers = Servers::start(workspace, &Kind::ALL, &wanted)?;
     for server in servers.iter() {
         launch = launch.env(server.kind.variable(), &server.address);

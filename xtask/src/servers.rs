@@ -146,6 +146,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) source: Source,
     /// Where their data is kept, if it is.
     pub(crate) data: Option<&'a Path>,
+    /// Whether they are to be fast rather than soon there: for figures.
+    pub(crate) steady: bool,
 }
 
 /// Where a server keeps its files.
@@ -159,6 +161,8 @@ struct Place {
     cache: PathBuf,
     /// The server's output.
     log: PathBuf,
+    /// Fast when it has run for a while, rather than soon there.
+    steady: bool,
 }
 
 /// The servers of one command.
@@ -252,7 +256,7 @@ impl Servers {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        Ok(Place { data, run, cache: workspace.own_dir("cache")?, log })
+        Ok(Place { data, run, cache: workspace.own_dir("cache")?, log, steady: wanted.steady })
     }
 }
 

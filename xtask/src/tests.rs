@@ -71,7 +71,7 @@ fn servers_for<'a>(
         return Ok(None);
     }
     if servers.is_none() {
-        let wanted = Wanted { name: "test", source: args.servers, data: None };
+        let wanted = Wanted { name: "test", source: args.servers, data: None, steady: false };
         *servers = Some(Servers::start(workspace, &Kind::ALL, &wanted)?);
     }
     if let Some(servers) = servers.as_mut() {

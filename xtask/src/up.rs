@@ -25,7 +25,12 @@ pub(crate) fn up(workspace: &Workspace, args: &UpArgs) -> Result<bool> {
         servers::require_compilers()?;
         services::build(workspace, args)?;
     }
-    let wanted = Wanted { name: &args.name, source: args.servers, data: args.data.as_deref() };
+    let wanted = Wanted {
+        name: &args.name,
+        source: args.servers,
+        data: args.data.as_deref(),
+        steady: false,
+    };
     let mut servers = Servers::start(workspace, &Kind::ALL, &wanted)?;
     print(&servers.iter().flat_map(Server::lines).collect::<Vec<_>>())?;
     // Made after the servers, so dropped before them: services drain into servers that answer.

@@ -61,6 +61,7 @@ async fn fight(context: &Context, batch: usize, same: bool) -> Result<Duel> {
         },
     )
     .await?;
+    drop(toolkit);
     ours.remove(context).await?;
     theirs.remove(context).await?;
     Ok(duel)
@@ -163,11 +164,18 @@ impl Maker {
 pub(super) struct Toolkit<'a> {
     store: &'a PostgresStore,
     maker: Maker,
+    /// What each append does beside its events.
+    beside: Box<dyn FnMut(&mut Append) + Send + 'a>,
 }
 
 impl<'a> Toolkit<'a> {
     pub(super) fn new(ground: &'a Ground) -> Self {
-        Self { store: &ground.store, maker: Maker::new(ground.epoch) }
+        Self { store: &ground.store, maker: Maker::new(ground.epoch), beside: Box::new(|_| {}) }
+    }
+
+    /// The same, and each append is changed by this before it is sent.
+    pub(super) fn and(self, beside: impl FnMut(&mut Append) + Send + 'a) -> Self {
+        Self { beside: Box::new(beside), ..self }
     }
 
     /// Appends for that long; only the appends themselves count.
@@ -180,7 +188,8 @@ impl<'a> Toolkit<'a> {
         let (mut items, mut spent) = (0, Duration::ZERO);
         let meter = context.meter();
         while meter.elapsed() < time {
-            let append = self.maker.append(batch)?;
+            let mut append = self.maker.append(batch)?;
+            (self.beside)(&mut append);
             let started = Instant::now();
             self.store.append(&append).await?;
             spent += started.elapsed();
@@ -272,5 +281,6 @@ fn by_hand(append: &Append) -> Result<Batch> {
         epoch: signed(epoch)?,
         moves: append.positions.iter().map(moved).collect::<Result<_>>()?,
         events: append.events.iter().map(event).collect::<Result<_>>()?,
+        ..Batch::default()
     })
 }

@@ -32,6 +32,7 @@ async fn run(context: &Context) -> Result<()> {
         async |_| at_few.appends(context, BATCH, time).await,
     )
     .await?;
+    drop((at_many, at_few));
     few.remove(context).await?;
     many.remove(context).await?;
     let what = format!("cost of an event at {large} rows ÷ at {small}");

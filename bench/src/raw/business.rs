@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use order::PlaceOrder;
+use order::{PlaceOrder, TimeIsUp};
 use quadrille::DomainEvent;
 use schemas::{
     BilledOrder, CustomerId, Money, OrderConcluded, OrderCreated, OrderDelivered, OrderLines,
@@ -11,6 +11,8 @@ use schemas::{
 };
 use serde::Serialize;
 use serde_json::{from_slice, to_vec};
+
+use uuid::Uuid;
 
 use super::{consumer::Message, service::Out};
 
@@ -44,7 +46,8 @@ fn participation(key: &str) -> String {
 /// Places orders, and concludes them.
 #[derive(Default)]
 pub(crate) struct Orders {
-    open: HashMap<String, (CustomerId, Money)>,
+    /// With the deadline of each.
+    open: HashMap<String, (CustomerId, Money, Uuid)>,
 }
 
 #[derive(Serialize)]
@@ -66,7 +69,9 @@ impl Business for Orders {
     fn message(&mut self, message: &Message, there: bool, out: &mut Out<'_>) -> Result<()> {
         ensure!(!there, "{} was concluded before", message.key);
         let OrderDelivered { order } = from_slice(&message.payload)?;
-        let (customer, total) = self.open.remove(&message.key).context("no such order")?;
+        let (customer, total, deadline) =
+            self.open.remove(&message.key).context("no such order")?;
+        out.clear(deadline);
         let stream = format!("order/{order}");
         let concluded = OrderConcluded { order, customer, total };
         out.public(stream, 2, OrderConcluded::TYPE, &message.key, to_vec(&concluded)?);
@@ -77,10 +82,12 @@ impl Business for Orders {
     }
 
     fn command(&mut self, command: PlaceOrder, out: &mut Out<'_>) -> Result<()> {
-        let PlaceOrder { order, customer, account, lines, destination, .. } = command;
+        let PlaceOrder { order, customer, account, lines, destination, finish_within } = command;
         let (key, total) = (order.to_string(), lines.total());
         ensure!(!self.open.contains_key(&key), "{key} was placed before");
-        self.open.insert(key.clone(), (customer.clone(), total));
+        let up = to_vec(&TimeIsUp { order: order.clone() })?;
+        let deadline = out.deadline(finish_within, &key, up);
+        self.open.insert(key.clone(), (customer.clone(), total, deadline));
         let created = OrderCreated { order, customer, account, lines, total, destination };
         out.public(format!("order/{key}"), 1, OrderCreated::TYPE, &key, to_vec(&created)?);
         Ok(())

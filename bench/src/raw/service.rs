@@ -1,9 +1,9 @@
 //! One service's loop.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::{Arc, mpsc as blocking},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Result, ensure};
@@ -18,7 +18,7 @@ use super::{
     business::Business,
     consumer::Message,
     relay::Numbered,
-    sql::{Batch, Event, Move, Writer},
+    sql::{Batch, Deadline, Event, Move, Writer},
 };
 use crate::stage::Ends;
 
@@ -48,6 +48,8 @@ pub(crate) struct Service<B> {
     topics: Vec<String>,
     lanes: u32,
     messages: mpsc::Receiver<Vec<Message>>,
+    /// Read, and too many for the batch that was open.
+    waiting: VecDeque<Message>,
     commands: mpsc::Receiver<Work>,
     relay: Option<blocking::Sender<Vec<Numbered>>>,
     ends: Arc<Ends>,
@@ -65,6 +67,8 @@ pub(crate) struct Service<B> {
 struct Open {
     works: usize,
     events: Vec<Event>,
+    deadlines: Vec<Deadline>,
+    cleared: Vec<Uuid>,
     answers: Vec<oneshot::Sender<()>>,
 }
 
@@ -86,6 +90,7 @@ impl<B: Business> Service<B> {
             topics,
             lanes,
             messages,
+            waiting: VecDeque::new(),
             commands,
             relay,
             ends,
@@ -105,6 +110,10 @@ impl<B: Business> Service<B> {
                 commit = self.start();
             }
             let room = self.open.works < self.works_max;
+            if room && !self.waiting.is_empty() {
+                self.take().await?;
+                continue;
+            }
             tokio::select! {
                 biased;
                 done = ended(&mut commit) => {
@@ -114,13 +123,16 @@ impl<B: Business> Service<B> {
                     self.committed(events, &befores, answers)?;
                     durable(works);
                 }
-                Some(messages) = self.messages.recv(), if room => self.take(messages).await?,
+                Some(messages) = self.messages.recv(), if room => self.waiting.extend(messages),
                 Some(work) = self.commands.recv(), if room => self.take_commands(work)?,
             }
         }
     }
 
-    async fn take(&mut self, messages: Vec<Message>) -> Result<()> {
+    /// Decides as many messages as the open batch has room for.
+    async fn take(&mut self) -> Result<()> {
+        let room = self.works_max.saturating_sub(self.open.works).min(self.waiting.len());
+        let messages: Vec<Message> = self.waiting.drain(..room).collect();
         let mut wanted = vec![];
         let mut seen = HashSet::new();
         for message in &messages {
@@ -141,7 +153,7 @@ impl<B: Business> Service<B> {
             if self.business.acts_on(&message.event_type) {
                 let there = there.contains(&format!("participation/{}", message.key));
                 let mut out = Out {
-                    events: &mut self.open.events,
+                    open: &mut self.open,
                     ids: &mut self.ids,
                     lanes: self.lanes,
                     saga: message.saga,
@@ -159,8 +171,8 @@ impl<B: Business> Service<B> {
         let mut next = Some(first);
         while let Some(Work { command, answer }) = next {
             let (saga, causation) = (self.ids.next(), self.ids.next());
-            let (events, ids) = (&mut self.open.events, &mut self.ids);
-            let mut out = Out { events, ids, lanes: self.lanes, saga, causation };
+            let (open, ids) = (&mut self.open, &mut self.ids);
+            let mut out = Out { open, ids, lanes: self.lanes, saga, causation };
             self.business.command(command, &mut out)?;
             self.open.answers.push(answer);
             self.open.works += 1;
@@ -172,7 +184,7 @@ impl<B: Business> Service<B> {
 
     fn start(&mut self) -> Option<Commit> {
         let mut writer = self.writer.take()?;
-        let Open { works, events, answers } = std::mem::take(&mut self.open);
+        let Open { works, events, deadlines, cleared, answers } = std::mem::take(&mut self.open);
         let mut moves = vec![];
         for ((topic, lane), (upto, id, next_offset)) in &self.applied {
             let since = self.sealed.insert((*topic, *lane), *upto).unwrap_or_default();
@@ -187,7 +199,8 @@ impl<B: Business> Service<B> {
                 });
             }
         }
-        let batch = Batch { cause: self.ids.next(), at: now(), epoch: 1, moves, events };
+        let (cause, at, epoch) = (self.ids.next(), now(), 1);
+        let batch = Batch { cause, at, epoch, moves, events, deadlines, cleared };
         Some(tokio::spawn(async move {
             let befores = writer.append(&batch).await?;
             Ok((writer, batch.events, befores, answers, works as u64))
@@ -229,7 +242,7 @@ async fn ended(commit: &mut Option<Commit>) -> <Commit as Future>::Output {
 
 /// Takes what is decided.
 pub(crate) struct Out<'a> {
-    events: &'a mut Vec<Event>,
+    open: &'a mut Open,
     ids: &'a mut Ids,
     lanes: u32,
     saga: Uuid,
@@ -249,7 +262,7 @@ impl Out<'_> {
         let mut event = self.event(stream, version, event_type, payload);
         event.lane = i32::try_from(lane).ok();
         event.key = Some(key.to_owned());
-        self.events.push(event);
+        self.open.events.push(event);
     }
 
     pub(crate) fn private(
@@ -260,7 +273,27 @@ impl Out<'_> {
         payload: Vec<u8>,
     ) {
         let event = self.event(stream, version, event_type, payload);
-        self.events.push(event);
+        self.open.events.push(event);
+    }
+
+    /// Sets a deadline, and gives the id to clear it by.
+    pub(crate) fn deadline(&mut self, after: Duration, key: &str, payload: Vec<u8>) -> Uuid {
+        let id = self.ids.next();
+        let after = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
+        self.open.deadlines.push(Deadline {
+            id,
+            due: now().saturating_add(after),
+            saga: self.saga,
+            key: key.to_owned(),
+            causation: self.causation.to_string(),
+            payload,
+        });
+        id
+    }
+
+    /// Clears a deadline.
+    pub(crate) fn clear(&mut self, deadline: Uuid) {
+        self.open.cleared.push(deadline);
     }
 
     fn event(

@@ -1,10 +1,13 @@
 //! The append by hand: one statement, committed by itself.
 //!
 //! It moves positions by compare-and-set, gives out lane numbers from counters, checks the heads of streams
-//! that go on, writes the events and the batch's cause: all or nothing, in one round trip. An array of one
+//! that go on, writes the events, the batch's cause and its deadlines, and clears those that have ended: all
+//! or nothing, in one round trip. An array of one
 //! composite type is taken apart faster than an array for each column, so this uses one too.
 
 use anyhow::{Context as _, Result, ensure};
+use order::TimeIsUp;
+use quadrille::DomainEvent as _;
 use sqlx::{
     Connection as _, Encode, PgConnection, Postgres, Row as _, Type,
     encode::IsNull,
@@ -18,8 +21,11 @@ SELECT set_config('plan_cache_mode', 'force_generic_plan', false), set_config('j
        set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false),
        set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)";
 
-/// A position or a head that is not as expected divides by zero, and undoes all.
-const APPEND: &str = "
+/// The append; a position or a head that is not as expected divides by zero, and undoes all.
+macro_rules! append {
+    ($agenda:literal) => {
+        concat!(
+            "
 WITH moved AS (
     UPDATE positions p SET last_seq = u.upto, last_id = u.id, next_offset = u.next_offset
       FROM unnest($1::text[], $2::int4[], $3::int8[], $4::int8[], $5::uuid[], $6::int8[])
@@ -37,12 +43,31 @@ written AS (
            e.event_type, e.causation, e.key, e.payload
       FROM lanes_of l, unnest($9::new_event[]) e),
 caused AS (
-    INSERT INTO causes (id, at, in_lanes, firsts) SELECT $10, $14, l.lanes, l.befores FROM lanes_of l)
+    INSERT INTO causes (id, at, in_lanes, firsts) SELECT $10, $14, l.lanes, l.befores FROM lanes_of l)",
+            $agenda,
+            "
 SELECT 1 / (CASE WHEN (SELECT count(*) FROM moved) = coalesce(cardinality($1), 0)
                   AND (SELECT count(*) FROM unnest($11::text[], $12::int8[]) u(stream, version)
                          JOIN events e ON e.stream = u.stream AND e.version = u.version)
                       = coalesce(cardinality($11), 0)
-            THEN 1 ELSE 0 END), befores FROM lanes_of";
+            THEN 1 ELSE 0 END), befores FROM lanes_of"
+        )
+    };
+}
+
+/// For a batch that leaves the agenda alone.
+const APPEND: &str = append!("");
+
+/// For one that clears deadlines, or sets them.
+const APPEND_AND_PLAN: &str = append!(
+    ",
+cleared AS (DELETE FROM agenda WHERE id = ANY ($15::uuid[])),
+promised AS (
+    INSERT INTO agenda (set_at, due, attempts, id, token, saga, begun, kind, state, name, key, causation, reason, payload)
+    SELECT $14, d.due, 0, d.id, d.id, d.saga, false, 'deadline', 'pending', $16, d.key, d.causation, '', d.payload
+      FROM unnest($17::uuid[], $18::int8[], $19::uuid[], $20::text[], $21::text[], $22::bytea[])
+           d(id, due, saga, key, causation, payload))"
+);
 
 /// No positions, no counters, no checks: the events alone, with numbers that the client made up.
 const INSERT: &str = "
@@ -81,6 +106,17 @@ pub(crate) struct Move {
     pub(crate) next_offset: i64,
 }
 
+/// A deadline to put on the agenda.
+#[derive(Clone, Debug)]
+pub(crate) struct Deadline {
+    pub(crate) id: Uuid,
+    pub(crate) due: i64,
+    pub(crate) saga: Uuid,
+    pub(crate) key: String,
+    pub(crate) causation: String,
+    pub(crate) payload: Vec<u8>,
+}
+
 /// Everything that commits together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Batch {
@@ -89,6 +125,9 @@ pub(crate) struct Batch {
     pub(crate) epoch: i64,
     pub(crate) moves: Vec<Move>,
     pub(crate) events: Vec<Event>,
+    pub(crate) deadlines: Vec<Deadline>,
+    /// Deadlines that are not wanted any more.
+    pub(crate) cleared: Vec<Uuid>,
 }
 
 /// A connection that appends.
@@ -110,7 +149,8 @@ impl Writer {
         rows.sort_unstable_by(|a, b| a.event.stream.cmp(&b.event.stream));
         let (streams, heads) = heads(&batch.events);
         let moves = || batch.moves.iter();
-        let found = sqlx::query(APPEND)
+        let plans = !(batch.deadlines.is_empty() && batch.cleared.is_empty());
+        let mut append = sqlx::query(if plans { APPEND_AND_PLAN } else { APPEND })
             .bind(moves().map(|m| m.topic.as_str()).collect::<Vec<_>>())
             .bind(moves().map(|m| m.lane).collect::<Vec<_>>())
             .bind(moves().map(|m| m.since).collect::<Vec<_>>())
@@ -124,7 +164,20 @@ impl Writer {
             .bind(streams)
             .bind(heads)
             .bind(batch.epoch)
-            .bind(batch.at)
+            .bind(batch.at);
+        if plans {
+            let deadlines = || batch.deadlines.iter();
+            append = append
+                .bind(&batch.cleared)
+                .bind(TimeIsUp::TYPE)
+                .bind(deadlines().map(|d| d.id).collect::<Vec<_>>())
+                .bind(deadlines().map(|d| d.due).collect::<Vec<_>>())
+                .bind(deadlines().map(|d| d.saga).collect::<Vec<_>>())
+                .bind(deadlines().map(|d| d.key.as_str()).collect::<Vec<_>>())
+                .bind(deadlines().map(|d| d.causation.as_str()).collect::<Vec<_>>())
+                .bind(deadlines().map(|d| d.payload.as_slice()).collect::<Vec<_>>());
+        }
+        let found = append
             .fetch_one(&mut self.connection)
             .await
             .context("a position or a head is not as expected")?;

@@ -44,14 +44,10 @@ pub(super) const TUNING: &[(&str, &str)] = &[
     ("broker.heartbeat.interval.ms", "200"),
 ];
 
-/// A start in seconds on a small machine.
-const JAVA_OPTIONS: &[&str] = &[
-    "-Xms256m",
-    "-Xmx768m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-Djava.awt.headless=true",
-];
+const JAVA_OPTIONS: &[&str] =
+    &["-Xms256m", "-Xmx768m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"];
+/// A start in seconds on a small machine. What runs for long is better off with the second compiler too.
+const SOON_THERE: &str = "-XX:TieredStopAtLevel=1";
 
 const LOGGING: &str = "\
 rootLogger.level = WARN
@@ -70,12 +66,14 @@ struct Java {
     class_path: String,
     logging: PathBuf,
     log: PathBuf,
+    steady: bool,
 }
 
 impl Java {
     fn launch(&self, name: &str, class: &str) -> Launch {
         Launch::new(name, &self.program)
             .args(JAVA_OPTIONS)
+            .args((!self.steady).then_some(SOON_THERE))
             .arg(format!("-Dlog4j2.configurationFile={}", self.logging.display()))
             .args(["-cp", &self.class_path, class])
             .output(Output::Log(self.log.clone()))
@@ -88,7 +86,7 @@ pub(super) fn start(place: &Place) -> Result<Server> {
     let logging = place.run.join("log4j2.properties");
     fs::write(&logging, LOGGING)?;
     let class_path = format!("{}/*", jars.display());
-    let java = Java { program, class_path, logging, log: place.log.clone() };
+    let java = Java { program, class_path, logging, log: place.log.clone(), steady: place.steady };
 
     let [port, controller] = ports::free()?;
     let config = place.run.join("server.properties");
