@@ -38,6 +38,9 @@ use timeline::Timeline;
 /// How often the demo looks how far the orders are.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse_from(args::without_divider(std::env::args_os()));
