@@ -40,6 +40,7 @@ use crate::{
     event::{DomainEvent, EventDescription, EventKind},
     id::Lane,
     log::{EventLog, LogError, TopicSpec, record::ServiceIdentity},
+    mutant::{Mutant, broken},
     runtime::Runtime,
     service::Service,
     store::{EventStore, Registration, StartAt, StoreError},
@@ -248,7 +249,7 @@ impl<S: Service> Engine<S> {
     /// between and has not seen it.
     async fn fence_old_shards(&self, stored: u32, topic: &str) -> Result<u32, StartError> {
         let wanted = self.config.shards;
-        if stored != wanted {
+        if stored != wanted && !broken(Mutant::OldShardsNotFenced) {
             self.fence(stored.max(wanted), topic).await?;
             self.store.set_shards(wanted).await?;
             self.fence(stored.max(wanted), topic).await?;
@@ -301,7 +302,10 @@ impl<S: Service> Engine<S> {
             topic: topic.clone(),
             identity: ServiceIdentity::new(S::NAME),
             registration: registration.clone(),
-            transactional_id: self.transactional_id(shard),
+            transactional_id: match broken(Mutant::IdOfInstance) {
+                true => format!("{}.{holder}", self.transactional_id(shard)),
+                false => self.transactional_id(shard),
+            },
             holder: holder.clone(),
             store: self.store.clone(),
             log: self.log.clone(),

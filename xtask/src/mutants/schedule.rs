@@ -1,0 +1,183 @@
+//! Which program runs when: a few side by side, each mutant's one after the other.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::build::Programs;
+use super::report::Verdict;
+use super::trial::{Ended, Step, Trial};
+use super::{Mutant, TIMEOUT, TIMEOUT_RATIO};
+use crate::interrupt;
+
+/// What is run, and how.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) programs: &'a Programs,
+    /// Seeds of the simulation for each mutant.
+    pub(super) seeds: u64,
+    pub(super) logs: &'a Path,
+    pub(super) processes: usize,
+}
+
+/// How long each program takes when nothing is broken, in seconds.
+pub(super) type Sound = HashMap<String, f64>;
+
+/// A mutant on its way through the programs.
+struct Course {
+    mutant: usize,
+    left: VecDeque<Step>,
+    trial: Option<Trial>,
+    seconds: f64,
+    /// A program ran into its time-out, which says nothing: it may be slow.
+    hung: Vec<String>,
+}
+
+impl Plan<'_> {
+    fn steps(&self) -> impl Iterator<Item = Step> {
+        let simulation = Step::Simulation { seeds: self.seeds };
+        std::iter::once(simulation).chain((0..self.programs.suites.len()).map(Step::Suite))
+    }
+
+    fn name(&self, step: Step) -> String {
+        match step {
+            Step::Simulation { .. } => "simulation".to_owned(),
+            Step::Suite(index) => self.programs.suites[index].name.clone(),
+        }
+    }
+
+    /// Everything without a mutant: it must pass.
+    pub(super) fn sound(&self) -> Result<Sound> {
+        let mut sound = Sound::new();
+        let mut left: VecDeque<Step> = self.steps().collect();
+        let mut running: Vec<Trial> = vec![];
+        while !left.is_empty() || !running.is_empty() {
+            while running.len() < self.processes
+                && let Some(step) = left.pop_front()
+            {
+                running.push(Trial::start(self.programs, step, "", self.logs, TIMEOUT)?);
+            }
+            let mut still = vec![];
+            for mut trial in running {
+                let name = self.name(trial.step);
+                match trial.poll()? {
+                    None => still.push(trial),
+                    Some(Ended::Passed) => {
+                        let seconds = trial.took().as_secs_f64();
+                        eprintln!("xtask: without a mutant, {name} passes ({seconds:.1} s)");
+                        sound.insert(name, seconds);
+                    }
+                    Some(ended) => bail!("without a mutant, {name} does not pass: {ended:?}"),
+                }
+            }
+            running = still;
+            interrupt::pause()?;
+        }
+        Ok(sound)
+    }
+
+    /// Each mutant through the programs, until one of them fails. `tell` hears each verdict, and how many
+    /// there are.
+    pub(super) fn each(
+        &self,
+        mutants: &[Mutant],
+        sound: &Sound,
+        mut tell: impl FnMut(&Mutant, Verdict, usize),
+    ) -> Result<()> {
+        let mut left: VecDeque<Course> =
+            (0..mutants.len()).map(|mutant| Course::new(mutant, self.steps().collect())).collect();
+        let (mut running, mut done): (Vec<Course>, usize) = (vec![], 0);
+        while !left.is_empty() || !running.is_empty() {
+            while running.len() < self.processes
+                && let Some(course) = left.pop_front()
+            {
+                running.push(course);
+            }
+            let mut still = vec![];
+            for mut course in running {
+                let mutant = &mutants[course.mutant];
+                match self.go_on(&mut course, mutant, sound)? {
+                    None => still.push(course),
+                    Some(verdict) => {
+                        done += 1;
+                        tell(mutant, verdict, done);
+                    }
+                }
+            }
+            running = still;
+            interrupt::pause()?;
+        }
+        Ok(())
+    }
+
+    fn go_on(
+        &self,
+        course: &mut Course,
+        mutant: &Mutant,
+        sound: &Sound,
+    ) -> Result<Option<Verdict>> {
+        let Some(trial) = &mut course.trial else {
+            let Some(step) = course.left.pop_front() else {
+                return Ok(Some(course.survived()));
+            };
+            let trial = Trial::start(self.programs, step, &mutant.name, self.logs, TIMEOUT)?;
+            course.trial = Some(trial);
+            return Ok(None);
+        };
+        let Some(ended) = trial.poll()? else { return Ok(None) };
+        let (step, took) = (trial.step, trial.took());
+        course.seconds += took.as_secs_f64();
+        course.trial = None;
+        let name = self.name(step);
+        match ended {
+            Ended::Passed => Ok(None),
+            Ended::Failed { what, seeds } => Ok(Some(course.killed(step, what, seeds))),
+            Ended::TimedOut if is_slow(TIMEOUT, sound.get(&name).copied()) => {
+                course.hung.push(name);
+                Ok(None)
+            }
+            Ended::TimedOut => Ok(Some(course.killed(step, format!("{name}: time-out"), None))),
+        }
+    }
+}
+
+/// Whether a run may take its whole time-out without being broken.
+fn is_slow(timeout: Duration, sound: Option<f64>) -> bool {
+    sound.is_none_or(|seconds| seconds * TIMEOUT_RATIO > timeout.as_secs_f64())
+}
+
+impl Course {
+    fn new(mutant: usize, left: VecDeque<Step>) -> Self {
+        Self { mutant, left, trial: None, seconds: 0.0, hung: vec![] }
+    }
+
+    fn killed(&self, step: Step, what: String, seeds: Option<u64>) -> Verdict {
+        let (by, runs) = match step {
+            Step::Simulation { seeds: all } => ("simulation", seeds.unwrap_or(all)),
+            Step::Suite(index) => ("suite", index as u64 + 1),
+        };
+        Verdict { by: Some(by), what, runs, seconds: self.seconds }
+    }
+
+    fn survived(&self) -> Verdict {
+        let what = match self.hung.is_empty() {
+            true => "everything passed".to_owned(),
+            false => format!("nothing failed; {:?} had no time to end", self.hung),
+        };
+        Verdict { by: None, what, runs: 0, seconds: self.seconds }
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn a_time_out_is_a_verdict_only_for_what_is_fast_when_sound() {
+        let timeout = Duration::from_secs(100);
+        assert!(!is_slow(timeout, Some(9.0)));
+        assert!(is_slow(timeout, Some(11.0)) && is_slow(timeout, None));
+    }
+}
