@@ -249,7 +249,7 @@ impl<S: Service> Engine<S> {
     /// between and has not seen it.
     async fn fence_old_shards(&self, stored: u32, topic: &str) -> Result<u32, StartError> {
         let wanted = self.config.shards;
-        if stored != wanted && !broken(Mutant::OldShardsNotFenced) {
+        if stored != wanted {
             self.fence(stored.max(wanted), topic).await?;
             self.store.set_shards(wanted).await?;
             self.fence(stored.max(wanted), topic).await?;
@@ -258,6 +258,9 @@ impl<S: Service> Engine<S> {
     }
 
     async fn fence(&self, shards: u32, topic: &str) -> Result<(), LogError> {
+        if broken(Mutant::OldShardsNotFenced) {
+            return Ok(());
+        }
         for shard in 0..shards {
             drop(self.log.publisher(&self.transactional_id(shard), topic).await?);
         }

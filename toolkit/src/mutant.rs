@@ -16,6 +16,7 @@ macro_rules! mutants {
     ($($kind:ident, $name:literal, $rule:literal, $what:literal;)*) => {
         /// One break. Its place is the mark that names it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(not(feature = "mutants"), allow(dead_code, reason = "a few have their mark there"))]
         pub(crate) enum Mutant {
             $(#[doc = $what] $kind,)*
         }

@@ -114,6 +114,27 @@ async fn p11_messages_that_come_during_a_retry_keep_their_place() {
     world.level().await;
 }
 
+/// A retry is loaded while the append that puts another message behind it is on its way: the key is not free
+/// when the retry succeeds.
+#[tokio::test]
+async fn p11_a_retry_that_does_not_know_the_last_follower_leaves_the_key_held() {
+    let world = World::with(1, |config| {
+        config.retry.delay_first = Duration::from_millis(100);
+        config.retry.delay_max = Duration::from_millis(100);
+    })
+    .await;
+    let _trial = world.start().await;
+    world.send(saga(1), note("o", 0, How::FailTimes(1)));
+    world.applied().await;
+    world.store.hold();
+    world.send(saga(1), note("o", 1, How::Do));
+    until_true("the append of the follower", || async { world.store.held_up() == 1 }).await;
+    until_true("the retry", || async { world.script.calls("NOTE", "o") == 2 }).await;
+    world.store.resume();
+    world.nothing_parked().await;
+    assert_eq!(texts(&world, "o").await, ["0", "1"]);
+}
+
 /// ✱ Position and parked messages are loaded together: else the new owner would handle the second
 /// message, which its position leads it to, before the first, which is parked.
 #[tokio::test]

@@ -47,11 +47,13 @@ impl Report {
     pub(super) fn print(&self, mutants: &[Mutant], json: bool) {
         let of = |mutant: &Mutant| Some((mutant.clone(), self.0.get(&mutant.name)?.clone()));
         let rows: Vec<(Mutant, Verdict)> = mutants.iter().filter_map(of).collect();
-        println!("\n| mutant | rule | killed by | runs | seconds |\n|---|---|---|--:|--:|");
+        println!("\n| mutant | rule | what is wrong | killed by | runs | seconds |");
+        println!("|---|---|---|---|--:|--:|");
         for (mutant, verdict) in &rows {
             let Verdict { runs, seconds, .. } = verdict;
             let by = killer(verdict).unwrap_or_else(|| "**survives**".to_owned());
-            println!("| `{}` | {} | {by} | {runs} | {seconds:.1} |", mutant.name, mutant.rule);
+            let Mutant { name, rule, what } = mutant;
+            println!("| `{name}` | {rule} | {what} | {by} | {runs} | {seconds:.1} |");
         }
         println!("\n{} mutants, {} survive", rows.len(), self.survivors());
         if json {
