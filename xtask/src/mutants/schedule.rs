@@ -31,6 +31,8 @@ struct Course {
     left: VecDeque<Step>,
     trial: Option<Trial>,
     seconds: f64,
+    /// Programs that found nothing.
+    programs: u64,
     /// A program ran into its time-out, which says nothing: it may be slow.
     hung: Vec<String>,
 }
@@ -38,14 +40,13 @@ struct Course {
 impl Plan<'_> {
     fn steps(&self) -> impl Iterator<Item = Step> {
         let simulation = Step::Simulation { seeds: self.seeds };
-        std::iter::once(simulation).chain((0..self.programs.suites.len()).map(Step::Suite))
+        let suite = |index| Step::Suite { index, skip: vec![] };
+        std::iter::once(simulation).chain((0..self.programs.suites.len()).map(suite))
     }
 
-    fn name(&self, step: Step) -> String {
-        match step {
-            Step::Simulation { .. } => "simulation".to_owned(),
-            Step::Suite(index) => self.programs.suites[index].name.clone(),
-        }
+    fn name(&self, step: &Step) -> String {
+        let suite = step.suite().map(|index| self.programs.suites[index].name.clone());
+        suite.unwrap_or_else(|| "simulation".to_owned())
     }
 
     /// Everything without a mutant: it must pass.
@@ -61,7 +62,7 @@ impl Plan<'_> {
             }
             let mut still = vec![];
             for mut trial in running {
-                let name = self.name(trial.step);
+                let name = self.name(&trial.step);
                 match trial.poll()? {
                     None => still.push(trial),
                     Some(Ended::Passed) => {
@@ -127,19 +128,39 @@ impl Plan<'_> {
             return Ok(None);
         };
         let Some(ended) = trial.poll()? else { return Ok(None) };
-        let (step, took) = (trial.step, trial.took());
+        let (step, took) = (trial.step.clone(), trial.took());
         course.seconds += took.as_secs_f64();
         course.trial = None;
-        let name = self.name(step);
-        match ended {
-            Ended::Passed => Ok(None),
-            Ended::Failed { what, seeds } => Ok(Some(course.killed(step, what, seeds))),
-            Ended::TimedOut if is_slow(TIMEOUT, sound.get(&name).copied()) => {
-                course.hung.push(name);
-                Ok(None)
+        let name = self.name(&step);
+        let verdict = match (ended, step) {
+            (Ended::Broken { what, seeds }, _) => Some(course.killed("simulation", what, seeds)),
+            (Ended::Failed { test }, Step::Confirm { .. }) => {
+                Some(course.killed_by_suite(format!("{name}: {test}")))
             }
-            Ended::TimedOut => Ok(Some(course.killed(step, format!("{name}: time-out"), None))),
-        }
+            (Ended::Failed { test }, Step::Suite { index, skip }) => {
+                course.left.push_front(Step::Confirm { index, skip, test });
+                None
+            }
+            (Ended::Passed, Step::Confirm { index, mut skip, test }) => {
+                eprintln!("xtask: {}: {test} failed once, and alone it passes", mutant.name);
+                skip.push(test);
+                course.left.push_front(Step::Suite { index, skip });
+                None
+            }
+            (Ended::TimedOut, _) if is_slow(TIMEOUT, sound.get(&name).copied()) => {
+                course.hung.push(name);
+                None
+            }
+            (Ended::TimedOut, _) => Some(course.killed_by_suite(format!("{name}: time-out"))),
+            (Ended::Crashed { how }, _) => {
+                Some(course.killed_by_suite(format!("{name} ended with {how}")))
+            }
+            (Ended::Passed | Ended::Failed { .. }, _) => {
+                course.programs += 1;
+                None
+            }
+        };
+        Ok(verdict)
     }
 }
 
@@ -150,15 +171,16 @@ fn is_slow(timeout: Duration, sound: Option<f64>) -> bool {
 
 impl Course {
     fn new(mutant: usize, left: VecDeque<Step>) -> Self {
-        Self { mutant, left, trial: None, seconds: 0.0, hung: vec![] }
+        Self { mutant, left, trial: None, seconds: 0.0, programs: 0, hung: vec![] }
     }
 
-    fn killed(&self, step: Step, what: String, seeds: Option<u64>) -> Verdict {
-        let (by, runs) = match step {
-            Step::Simulation { seeds: all } => ("simulation", seeds.unwrap_or(all)),
-            Step::Suite(index) => ("suite", index as u64 + 1),
-        };
+    fn killed(&self, by: &'static str, what: String, runs: u64) -> Verdict {
         Verdict { by: Some(by), what, runs, seconds: self.seconds }
+    }
+
+    /// The simulation was the first program that found nothing.
+    fn killed_by_suite(&self, what: String) -> Verdict {
+        self.killed("suite", what, self.programs.max(1))
     }
 
     fn survived(&self) -> Verdict {

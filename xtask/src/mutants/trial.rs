@@ -8,17 +8,53 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::build::{Programs, Suite};
+use super::build::Programs;
 use crate::process::{Launch, Output, Process};
 
 /// Chooses the mutant of a process; `toolkit/src/mutant.rs` reads it.
 const VARIABLE: &str = "QUADRILLE_MUTANT";
 
 /// What is run: the simulation first, then each suite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    Simulation { seeds: u64 },
-    Suite(usize),
+    Simulation {
+        seeds: u64,
+    },
+    /// The suite of that number, without these tests.
+    Suite {
+        index: usize,
+        skip: Vec<String>,
+    },
+    /// One test of it alone, once more: on a busy machine a test may fail for other reasons.
+    Confirm {
+        index: usize,
+        skip: Vec<String>,
+        test: String,
+    },
+}
+
+impl Step {
+    /// The suite that it is of, if it is of one.
+    pub(super) fn suite(&self) -> Option<usize> {
+        match self {
+            Self::Simulation { .. } => None,
+            Self::Suite { index, .. } | Self::Confirm { index, .. } => Some(*index),
+        }
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let word = str::to_owned;
+        match self {
+            Self::Simulation { seeds } => {
+                let words = ["--until-broken", "--json", "--jobs", "1", "--seeds"];
+                words.map(word).into_iter().chain([seeds.to_string()]).collect()
+            }
+            Self::Suite { skip, .. } => {
+                skip.iter().flat_map(|test| [word("--skip"), test.clone()]).collect()
+            }
+            Self::Confirm { test, .. } => vec![word("--exact"), test.clone()],
+        }
+    }
 }
 
 /// How a program ended.
@@ -26,10 +62,18 @@ pub(super) enum Step {
 pub(super) enum Ended {
     /// Nothing failed.
     Passed,
-    /// What failed, and after how many seeds, where it was the simulation.
-    Failed {
+    /// What the simulation found broken, and after how many seeds.
+    Broken {
         what: String,
-        seeds: Option<u64>,
+        seeds: u64,
+    },
+    /// This test failed.
+    Failed {
+        test: String,
+    },
+    /// It ended in another way.
+    Crashed {
+        how: String,
     },
     TimedOut,
 }
@@ -38,7 +82,6 @@ pub(super) enum Ended {
 #[derive(Debug)]
 pub(super) struct Trial {
     pub(super) step: Step,
-    suite: Option<String>,
     process: Process,
     log: PathBuf,
     started: Instant,
@@ -54,24 +97,20 @@ impl Trial {
         logs: &Path,
         timeout: Duration,
     ) -> Result<Self> {
-        let suite = match step {
-            Step::Simulation { .. } => None,
-            Step::Suite(index) => programs.suites.get(index),
-        };
+        let suite = step.suite().and_then(|index| programs.suites.get(index));
         let run = if mutant.is_empty() { "sound" } else { mutant };
         let name = suite.map_or("simulation", |suite| &suite.name);
         let log = logs.join(format!("{run}-{name}.log"));
         fs::write(&log, "")?;
-        let launch = match (step, suite) {
-            (Step::Suite(_), Some(suite)) => Launch::new(name, &suite.program).dir(&suite.dir),
-            (Step::Simulation { seeds }, _) => simulation(programs, seeds),
-            (Step::Suite(index), None) => anyhow::bail!("there is no suite {index}"),
+        let launch = match suite {
+            Some(suite) => Launch::new(name, &suite.program).dir(&suite.dir),
+            None => Launch::new(name, &programs.simulate),
         };
-        let launch = launch.env(VARIABLE, mutant).output(Output::Log(log.clone()));
+        let launch =
+            launch.args(step.arguments()).env(VARIABLE, mutant).output(Output::Log(log.clone()));
         // What is not wanted any more has nothing to tidy up.
         let process = launch.stop(Signal::SIGKILL, Duration::from_secs(5)).spawn()?;
-        let suite = suite.map(|suite: &Suite| suite.name.clone());
-        Ok(Self { step, suite, process, log, started: Instant::now(), timeout })
+        Ok(Self { step, process, log, started: Instant::now(), timeout })
     }
 
     pub(super) fn took(&self) -> Duration {
@@ -82,28 +121,20 @@ impl Trial {
     pub(super) fn poll(&mut self) -> Result<Option<Ended>> {
         let status = self.process.try_wait()?;
         let text = String::from_utf8_lossy(&fs::read(&self.log)?).into_owned();
-        let failure = match &self.suite {
-            Some(suite) => failed_test(&text).map(|test| (format!("{suite}: {test}"), None)),
-            None => broken_seed(&text),
+        let failure = match self.step {
+            Step::Simulation { .. } => broken_seed(&text),
+            _ => failed_test(&text).map(|test| Ended::Failed { test }),
         };
-        if let Some((what, seeds)) = failure {
-            return Ok(Some(Ended::Failed { what, seeds }));
+        if failure.is_some() {
+            return Ok(failure);
         }
         Ok(match status {
             Some(status) if status.success() => Some(Ended::Passed),
-            Some(status) => {
-                let name = self.suite.as_deref().unwrap_or("simulation");
-                Some(Ended::Failed { what: format!("{name} ended with {status}"), seeds: None })
-            }
+            Some(status) => Some(Ended::Crashed { how: status.to_string() }),
             None if self.took() > self.timeout => Some(Ended::TimedOut),
             None => None,
         })
     }
-}
-
-fn simulation(programs: &Programs, seeds: u64) -> Launch {
-    let arguments = ["--until-broken", "--json", "--jobs", "1", "--seeds"];
-    Launch::new("simulate", &programs.simulate).args(arguments).arg(seeds.to_string())
 }
 
 /// The first test that failed, in the output of a test program.
@@ -115,11 +146,11 @@ fn failed_test(text: &str) -> Option<String> {
 }
 
 /// What the simulation found, and after how many seeds.
-fn broken_seed(text: &str) -> Option<(String, Option<u64>)> {
+fn broken_seed(text: &str) -> Option<Ended> {
     text.lines().find_map(|line| {
         let found: Value = serde_json::from_str(line).ok()?;
-        let (runs, broken) = (found["runs"].as_u64()?, found["broken"].as_str()?);
-        Some((broken.lines().next().unwrap_or_default().to_owned(), Some(runs)))
+        let (seeds, broken) = (found["runs"].as_u64()?, found["broken"].as_str()?);
+        Some(Ended::Broken { what: broken.lines().next()?.to_owned(), seeds })
     })
 }
 
@@ -138,7 +169,7 @@ mod test {
     fn what_the_simulation_found_is_read() {
         let text =
             "{\"broken\":\"a law\\nmore\",\"runs\":3,\"seed\":2}\n{\"failures\":1,\"seeds\":3}\n";
-        assert_eq!(broken_seed(text), Some(("a law".to_owned(), Some(3))));
+        assert_eq!(broken_seed(text), Some(Ended::Broken { what: "a law".to_owned(), seeds: 3 }));
         assert_eq!(broken_seed("{\"failures\":0,\"seeds\":3}\n"), None);
     }
 }
