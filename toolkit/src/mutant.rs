@@ -2,7 +2,7 @@
 //!
 //! They show that the tests see: `cargo xtask mutants` switches on one after the other, and the simulation or
 //! a suite must fail. The feature `mutants` builds all of them into one program, and the environment variable
-//! [`VARIABLE`] chooses one of them for a process. Without the feature there is no switch: [`broken`] is a
+//! `QUADRILLE_MUTANT` chooses one of them for a process. Without the feature there is no switch: `broken` is a
 //! constant, and what stands behind a mark is not compiled into anything. `docs/mutants.md` lists them, with
 //! what kills each.
 

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::{Mutant, broken};
-use crate::{
-    id::CauseId,
-    store::{Append, AppendError, Appended, EventStore, StreamRead},
-};
+use crate::store::{Append, AppendError, Appended, EventStore, StreamRead};
 
 /// How often [`Mutant::OldDecisions`] insists before it gives in.
 const INSISTS_MAX: usize = 20;
@@ -30,9 +27,7 @@ async fn apart(store: &dyn EventStore, append: &Append) -> Result<Appended, Appe
     let mut events = append.clone();
     let positions = std::mem::take(&mut events.positions);
     let appended = store.append(&events).await?;
-    let at = append.at;
-    let cause = Some(CauseId(uuid::Uuid::from_u128(append.cause.map_or(0, |c| !c.0.as_u128()))));
-    store.append(&Append { cause, at, positions, ..Append::default() }).await?;
+    store.append(&Append { at: append.at, positions, ..Append::default() }).await?;
     Ok(appended)
 }
 

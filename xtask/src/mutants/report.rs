@@ -14,7 +14,7 @@ pub(super) struct Verdict {
     pub(super) by: Option<&'static str>,
     /// What was broken, or which test failed.
     pub(super) what: String,
-    /// Seeds of the simulation, or test programs, that ran until it was killed.
+    /// Seeds of the simulation and test programs that ran until it was killed.
     pub(super) runs: u64,
     pub(super) seconds: f64,
 }
@@ -24,7 +24,7 @@ impl fmt::Display for Verdict {
         let Self { what, runs, seconds, .. } = self;
         match self.by {
             Some("simulation") => write!(f, "killed by seed {runs} ({seconds:.1} s): {what}"),
-            Some(_) => write!(f, "killed by a test ({seconds:.1} s): {what}"),
+            Some(_) => write!(f, "killed by a test, run {runs} ({seconds:.1} s): {what}"),
             None => write!(f, "SURVIVES ({seconds:.1} s): {what}"),
         }
     }

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use super::build::Programs;
 use super::report::Verdict;
-use super::trial::{Ended, Step, Trial};
+use super::trial::{Ended, Step, Tests, Trial};
 use super::{Mutant, TIMEOUT, TIMEOUT_RATIO};
 use crate::interrupt;
 
@@ -31,17 +31,27 @@ struct Course {
     left: VecDeque<Step>,
     trial: Option<Trial>,
     seconds: f64,
-    /// Programs that found nothing.
-    programs: u64,
+    /// Seeds and test programs that have run.
+    runs: u64,
     /// A program ran into its time-out, which says nothing: it may be slow.
     hung: Vec<String>,
 }
 
 impl Plan<'_> {
-    fn steps(&self) -> impl Iterator<Item = Step> {
-        let simulation = Step::Simulation { seeds: self.seeds };
-        let suite = |index| Step::Suite { index, skip: vec![] };
-        std::iter::once(simulation).chain((0..self.programs.suites.len()).map(suite))
+    /// The simulation, then the tests that bear the rule's name, then all.
+    fn steps(&self, rule: &str) -> VecDeque<Step> {
+        let mut steps = VecDeque::from([Step::Simulation { seeds: self.seeds }]);
+        for only in [named(rule), String::new()] {
+            let tests = |suite| Step::Tests(Tests { suite, only: only.clone(), skip: vec![] });
+            steps.extend((0..self.programs.suites.len()).map(tests));
+        }
+        steps
+    }
+
+    /// Everything, once.
+    fn whole(&self) -> VecDeque<Step> {
+        let all = |step: &Step| !matches!(step, Step::Tests(tests) if !tests.only.is_empty());
+        self.steps("P1").into_iter().filter(all).collect()
     }
 
     fn name(&self, step: &Step) -> String {
@@ -52,7 +62,7 @@ impl Plan<'_> {
     /// Everything without a mutant: it must pass.
     pub(super) fn sound(&self) -> Result<Sound> {
         let mut sound = Sound::new();
-        let mut left: VecDeque<Step> = self.steps().collect();
+        let mut left = self.whole();
         let mut running: Vec<Trial> = vec![];
         while !left.is_empty() || !running.is_empty() {
             while running.len() < self.processes
@@ -87,8 +97,8 @@ impl Plan<'_> {
         sound: &Sound,
         mut tell: impl FnMut(&Mutant, Verdict, usize),
     ) -> Result<()> {
-        let mut left: VecDeque<Course> =
-            (0..mutants.len()).map(|mutant| Course::new(mutant, self.steps().collect())).collect();
+        let course = |(at, mutant): (usize, &Mutant)| Course::new(at, self.steps(&mutant.rule));
+        let mut left: VecDeque<Course> = mutants.iter().enumerate().map(course).collect();
         let (mut running, mut done): (Vec<Course>, usize) = (vec![], 0);
         while !left.is_empty() || !running.is_empty() {
             while running.len() < self.processes
@@ -133,18 +143,21 @@ impl Plan<'_> {
         course.trial = None;
         let name = self.name(&step);
         let verdict = match (ended, step) {
-            (Ended::Broken { what, seeds }, _) => Some(course.killed("simulation", what, seeds)),
+            (Ended::Broken { what, seeds }, _) => {
+                course.runs += seeds;
+                Some(course.killed("simulation", what))
+            }
             (Ended::Failed { test }, Step::Confirm { .. }) => {
                 Some(course.killed_by_suite(format!("{name}: {test}")))
             }
-            (Ended::Failed { test }, Step::Suite { index, skip }) => {
-                course.left.push_front(Step::Confirm { index, skip, test });
+            (Ended::Failed { test }, Step::Tests(of)) => {
+                course.left.push_front(Step::Confirm { of, test });
                 None
             }
-            (Ended::Passed, Step::Confirm { index, mut skip, test }) => {
+            (Ended::Passed, Step::Confirm { mut of, test }) => {
                 eprintln!("xtask: {}: {test} failed once, and alone it passes", mutant.name);
-                skip.push(test);
-                course.left.push_front(Step::Suite { index, skip });
+                of.skip.push(test);
+                course.left.push_front(Step::Tests(of));
                 None
             }
             (Ended::TimedOut, _) if is_slow(TIMEOUT, sound.get(&name).copied()) => {
@@ -155,12 +168,24 @@ impl Plan<'_> {
             (Ended::Crashed { how }, _) => {
                 Some(course.killed_by_suite(format!("{name} ended with {how}")))
             }
+            (Ended::Passed, Step::Simulation { seeds }) => {
+                course.runs += seeds;
+                None
+            }
             (Ended::Passed | Ended::Failed { .. }, _) => {
-                course.programs += 1;
+                course.runs += 1;
                 None
             }
         };
         Ok(verdict)
+    }
+}
+
+/// What the names of a rule's tests have in them.
+fn named(rule: &str) -> String {
+    match rule.strip_prefix('P').and_then(|number| number.parse::<u8>().ok()) {
+        Some(number) => format!("p{number:02}_"),
+        None => rule.to_owned(),
     }
 }
 
@@ -171,16 +196,16 @@ fn is_slow(timeout: Duration, sound: Option<f64>) -> bool {
 
 impl Course {
     fn new(mutant: usize, left: VecDeque<Step>) -> Self {
-        Self { mutant, left, trial: None, seconds: 0.0, programs: 0, hung: vec![] }
+        Self { mutant, left, trial: None, seconds: 0.0, runs: 0, hung: vec![] }
     }
 
-    fn killed(&self, by: &'static str, what: String, runs: u64) -> Verdict {
-        Verdict { by: Some(by), what, runs, seconds: self.seconds }
+    fn killed(&self, by: &'static str, what: String) -> Verdict {
+        Verdict { by: Some(by), what, runs: self.runs, seconds: self.seconds }
     }
 
-    /// The simulation was the first program that found nothing.
-    fn killed_by_suite(&self, what: String) -> Verdict {
-        self.killed("suite", what, self.programs.max(1))
+    fn killed_by_suite(&mut self, what: String) -> Verdict {
+        self.runs += 1;
+        self.killed("suite", what)
     }
 
     fn survived(&self) -> Verdict {
@@ -188,13 +213,21 @@ impl Course {
             true => "everything passed".to_owned(),
             false => format!("nothing failed; {:?} had no time to end", self.hung),
         };
-        Verdict { by: None, what, runs: 0, seconds: self.seconds }
+        Verdict { by: None, what, runs: self.runs, seconds: self.seconds }
     }
 }
 
 #[cfg(test)]
 mod test {
     use super::*;
+
+    #[test]
+    fn the_tests_of_a_rule_bear_its_name() {
+        assert_eq!(
+            (&*named("P3"), &*named("P17"), &*named("barrier")),
+            ("p03_", "p17_", "barrier")
+        );
+    }
 
     #[test]
     fn a_time_out_is_a_verdict_only_for_what_is_fast_when_sound() {

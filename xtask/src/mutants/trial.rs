@@ -20,17 +20,23 @@ pub(super) enum Step {
     Simulation {
         seeds: u64,
     },
-    /// The suite of that number, without these tests.
-    Suite {
-        index: usize,
-        skip: Vec<String>,
-    },
-    /// One test of it alone, once more: on a busy machine a test may fail for other reasons.
+    Tests(Tests),
+    /// One of these tests alone, once more: on a busy machine a test may fail for other reasons.
     Confirm {
-        index: usize,
-        skip: Vec<String>,
+        of: Tests,
         test: String,
     },
+}
+
+/// Tests of one suite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tests {
+    /// The suite's number.
+    pub(super) suite: usize,
+    /// Only those whose name has this; empty for all.
+    pub(super) only: String,
+    /// But not these.
+    pub(super) skip: Vec<String>,
 }
 
 impl Step {
@@ -38,7 +44,7 @@ impl Step {
     pub(super) fn suite(&self) -> Option<usize> {
         match self {
             Self::Simulation { .. } => None,
-            Self::Suite { index, .. } | Self::Confirm { index, .. } => Some(*index),
+            Self::Tests(tests) | Self::Confirm { of: tests, .. } => Some(tests.suite),
         }
     }
 
@@ -49,8 +55,9 @@ impl Step {
                 let words = ["--until-broken", "--json", "--jobs", "1", "--seeds"];
                 words.map(word).into_iter().chain([seeds.to_string()]).collect()
             }
-            Self::Suite { skip, .. } => {
-                skip.iter().flat_map(|test| [word("--skip"), test.clone()]).collect()
+            Self::Tests(Tests { only, skip, .. }) => {
+                let skip = skip.iter().flat_map(|test| [word("--skip"), test.clone()]);
+                Some(only.clone()).filter(|only| !only.is_empty()).into_iter().chain(skip).collect()
             }
             Self::Confirm { test, .. } => vec![word("--exact"), test.clone()],
         }
