@@ -117,6 +117,7 @@ pub(crate) use switch::broken;
 
 /// A mutant, as it is listed.
 #[cfg(any(test, feature = "mutants"))]
+#[cfg_attr(not(feature = "mutants"), allow(unreachable_pub, reason = "seen in that build"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// Its name: small letters and hyphens.

@@ -69,7 +69,7 @@ fn killer(verdict: &Verdict) -> Option<String> {
     let cut = |what: &str| what.split(": ").next().unwrap_or(what).replace('|', "/");
     match verdict.by? {
         "simulation" => Some(format!("simulation: {}", cut(&verdict.what))),
-        _ => Some(format!("`{}`", verdict.what)),
+        _ => Some(verdict.what.clone()),
     }
 }
 
@@ -100,6 +100,6 @@ mod test {
         assert_eq!(as_json(&(mutant.clone(), survives))["killed_by"], Value::Null);
         let what = "engine: p11::p11_order".to_owned();
         let killed = Verdict { by: Some("suite"), what, runs: 1, seconds: 1.0 };
-        assert_eq!(as_json(&(mutant, killed))["killed_by"], "`engine: p11::p11_order`");
+        assert_eq!(as_json(&(mutant, killed))["killed_by"], "engine: p11::p11_order");
     }
 }
