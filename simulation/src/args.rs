@@ -15,6 +15,16 @@ pub(crate) struct Args {
     /// Print JSON: the last line sums up
     #[arg(long)]
     pub(crate) json: bool,
+    /// Stop at the first seed that breaks something, and do not look for a shorter run
+    #[arg(long)]
+    pub(crate) until_broken: bool,
+    /// How many seeds to run side by side; as many as there are processors if not given
+    #[arg(long, value_name = "J")]
+    pub(crate) jobs: Option<usize>,
+    /// List the deliberate breaks that are built in, as JSON, one a line
+    #[cfg(feature = "mutants")]
+    #[arg(long)]
+    pub(crate) mutants: bool,
     /// Replay one run, a seed or what a failure printed, and tell what happens in it
     #[arg(long, value_name = "RUN", conflicts_with_all = ["seeds", "from", "json"])]
     pub(crate) replay: Option<String>,

@@ -2,6 +2,8 @@
 
 mod args;
 mod exhaustive;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod seeds;
 
 use std::process::ExitCode;
@@ -34,6 +36,10 @@ fn story_for(token: &str, args: &Args) -> Simulation {
 
 /// `true` when nothing was broken.
 fn run(args: &Args) -> Result<bool> {
+    #[cfg(feature = "mutants")]
+    if mutants::listed(args)? {
+        return Ok(true);
+    }
     match (&args.replay, args.exhaustive) {
         (Some(token), _) => replay(args, token),
         (None, Some(faults_max)) => Ok(exhaustive::run(args, faults_max)),

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -41,7 +41,11 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     }
     bar.finish_and_clear();
     let seconds = started.elapsed();
-    show_failures(args, &story, &failed);
+    if args.until_broken {
+        show_first(&failed, args.from);
+    } else {
+        show_failures(args, &story, &failed);
+    }
     sum_up(args, &summary, failed.len(), seconds);
     Ok(failed.is_empty())
 }
@@ -49,17 +53,20 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 /// Every seed is a run of its own: which processor takes it does not matter.
 fn all(args: &Args, story: &Simulation, bar: &ProgressBar) -> BTreeMap<u64, Run> {
     let (next, done) = (AtomicU64::new(args.from), Done::default());
+    let enough = AtomicBool::new(false);
     let end = args.from.saturating_add(args.seeds);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = args.jobs.unwrap_or(processors).max(1);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
+                    if seed >= end || enough.load(Ordering::Relaxed) {
                         return;
                     }
                     let run = story.run(seed);
+                    enough.fetch_or(args.until_broken && run.broken.is_some(), Ordering::Relaxed);
                     done.runs.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, run);
                     bar.inc(1);
                 }
@@ -77,6 +84,14 @@ fn bar(args: &Args) -> ProgressBar {
     let style =
         ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(args.seeds).with_style(style)
+}
+
+/// The lowest seed that failed: the same on every machine, for seeds are begun in their order.
+#[allow(clippy::print_stdout)]
+fn show_first(failed: &[&Run], from: u64) {
+    let Some(run) = failed.first() else { return };
+    let broken = run.broken.as_ref().map(ToString::to_string).unwrap_or_default();
+    println!("{}", json!({"seed": run.seed, "runs": run.seed - from + 1, "broken": broken}));
 }
 
 #[allow(clippy::print_stdout)]

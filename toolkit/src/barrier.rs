@@ -32,6 +32,7 @@ use crate::{
     error::HandlerError,
     handler::{Behind, Cause, Compensation, Reaction, Role, Run, Stimulus},
     id::{InvalidId, StreamId},
+    mutant::{Mutant, broken},
     service::{HandlerSet, Service, StepDescription, StepKind},
     turn::{Forestall, Loaded, TurnCell, TurnState},
 };
@@ -146,7 +147,7 @@ async fn act(
     let participation = load(cell).await?;
     let saga = cell.lock().context.saga;
     let states: Vec<StepState> =
-        steps.iter().map(|s| participation.step(saga, s.event_type)).collect();
+        steps.iter().map(|s| seen(participation.step(saga, s.event_type))).collect();
     if let Some(i) = states.iter().position(|s| *s == StepState::Tombstone) {
         mark(&mut cell.lock(), &Marker::suspended(steps[i].event_type));
         return Ok(());
@@ -157,6 +158,15 @@ async fn act(
     run()?.await?;
     settle(&mut cell.lock(), steps);
     Ok(())
+}
+
+/// A step's state as an action meets it: as it is, but under a mutant.
+fn seen(state: StepState) -> StepState {
+    match state {
+        StepState::Tombstone if broken(Mutant::LateActionRuns) => StepState::Nothing,
+        StepState::Done if broken(Mutant::ActionTwice) => StepState::Nothing,
+        state => state,
+    }
 }
 
 /// After an action: a step that was neither recorded nor begun has been refused.
@@ -182,7 +192,8 @@ async fn conclude<S: Service>(
         let done = note_done(&mut cell.lock(), step.event_type);
         let state = participation.step(saga, step.event_type);
         let unwanted =
-            matches!(state, StepState::UnderWay { undo_asked: true } | StepState::Tombstone);
+            matches!(state, StepState::UnderWay { undo_asked: true } | StepState::Tombstone)
+                && !broken(Mutant::NotUndoneAtOutcome);
         if !done {
             mark(&mut cell.lock(), &Marker::refused(step.event_type));
         } else if unwanted && let Some(compensation) = dispatch.compensation(step.event_type) {
@@ -203,7 +214,12 @@ async fn compensate<S: Service>(
     let participation = load(cell).await?;
     let saga = cell.lock().context.saga;
     match participation.step(saga, compensation.step) {
+        StepState::Nothing if broken(Mutant::TombstoneForgotten) => {}
+        StepState::Nothing if broken(Mutant::UndoWithoutAction) => {
+            undo(service, compensation, &stimulus.payload, stimulus, cell).await?;
+        }
         StepState::Nothing => mark(&mut cell.lock(), &Marker::forestalled(compensation.step)),
+        StepState::UnderWay { undo_asked: false } if broken(Mutant::UndoAskedForgotten) => {}
         StepState::UnderWay { undo_asked: false } => {
             mark(&mut cell.lock(), &Marker::undo_asked(compensation.step))
         }
@@ -229,7 +245,9 @@ async fn undo<S: Service>(
 ) -> Result<(), HandlerError> {
     let cause = Cause { origin: stimulus.origin.clone(), payload: stimulus.payload.clone() };
     (compensation.run)(service.clone(), done, cause, cell.clone()).map_err(undecodable)?.await?;
-    mark(&mut cell.lock(), &Marker::undone(compensation.step));
+    if !broken(Mutant::UndoneForgotten) {
+        mark(&mut cell.lock(), &Marker::undone(compensation.step));
+    }
     Ok(())
 }
 
@@ -262,6 +280,7 @@ pub(crate) fn forestall(
             mark(turn, &Marker::undo_asked(step));
             Ok(Forestall::TooLate)
         }
+        StepState::Done if broken(Mutant::PivotCalledBack) => Ok(Forestall::InTime),
         StepState::Done | StepState::UnderWay { .. } => Ok(Forestall::TooLate),
         StepState::Refused | StepState::Undone | StepState::Tombstone => Ok(Forestall::Already),
     }

@@ -35,6 +35,10 @@ pub mod http;
 pub mod id;
 mod list;
 pub mod log;
+#[cfg(feature = "mutants")]
+pub mod mutant;
+#[cfg(not(feature = "mutants"))]
+mod mutant;
 pub mod operator;
 #[cfg(feature = "process")]
 pub mod process;

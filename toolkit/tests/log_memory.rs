@@ -222,6 +222,21 @@ async fn a_waiting_reader_is_woken_by_commit_and_by_abort_of_what_held_it_up() {
 }
 
 #[tokio::test]
+async fn p15_a_fetch_ends_before_what_is_open() {
+    let log = log(1).await;
+    let mut reader = reader(&log, "group").await;
+    publish(&log, 0, &["committed"]).await;
+    let producer = log.init_producer("open");
+    open(&log, &producer, 0, "open");
+    let Delivery::Records(records) = next(&mut reader, 10).await else { panic!("no records") };
+    assert_eq!(values(&records), ["committed"]);
+    log.end(&producer, false).unwrap();
+    publish(&log, 0, &["behind"]).await;
+    let Delivery::Records(records) = next(&mut reader, 10).await else { panic!("no records") };
+    assert_eq!(values(&records), ["behind"]);
+}
+
+#[tokio::test]
 async fn no_lane_starves_another() {
     let log = log(3).await;
     let many: Vec<_> = (0..100).map(|n| n.to_string()).collect();

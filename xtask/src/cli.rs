@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::interrupt::{self, Interrupted};
-use crate::{bench, check, programs, sim, storm, tests, tidy, up, workspace};
+use crate::{bench, check, mutants, programs, sim, storm, tests, tidy, up, workspace};
 
 /// Exit code of a command that a signal ended, as shells report it for SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -50,6 +50,9 @@ enum Command {
     /// Simulate the four services on virtual time, seed by seed, while everything fails
     #[command(after_help = sim::HELP, disable_help_flag = true)]
     Sim(SimArgs),
+    /// Break the protocol on purpose, one rule at a time, and see the simulation or a suite fail
+    #[command(after_help = mutants::HELP)]
+    Mutants(MutantsArgs),
     /// Check format, lints, documentation, dependencies and the repository's own rules
     Check,
     /// Check the repository's own rules only: sizes, leftovers, links, named rules
@@ -238,6 +241,22 @@ pub(crate) struct SimArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct MutantsArgs {
+    /// Only these (all of them when none is named)
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Seeds of the simulation for each mutant, before the suites
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seeds: u64,
+    /// Print one JSON object as the last line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// List them and end
+    #[arg(long)]
+    pub(crate) list: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DownArgs {
     /// The name that `up` was given
     #[arg(long, default_value = UP_NAME, value_parser = parse_name)]
@@ -296,6 +315,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Model(args) => programs::model(&workspace, &args),
         Command::Fuzz(args) => programs::fuzz(&workspace, &args),
         Command::Sim(args) => sim::run(&workspace, &args),
+        Command::Mutants(args) => mutants::run(&workspace, &args),
         Command::Check => check::run(&workspace),
         Command::Tidy => tidy::run(&workspace),
     }

@@ -10,6 +10,7 @@ mod bench;
 mod check;
 mod cli;
 mod interrupt;
+mod mutants;
 mod process;
 mod programs;
 mod servers;

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use super::{Asked, Call, Effect, EffectError, EffectPolicy, GivenUp, Known, Performer};
 use crate::{
     event::DomainEvent,
+    mutant::{Mutant, broken},
     runtime::{BoxFuture, Clock},
 };
 
@@ -98,7 +99,7 @@ async fn try_once<E: Effect, P: Performer<E>>(
 ) -> Performed {
     let timeout = performer.policy().timeout;
     let mut begun = attempt.begun;
-    if begun {
+    if begun && !broken(Mutant::NotAsked) {
         match within(attempt, timeout, performer.ask(request, &attempt.call)).await {
             Ok(Asked::Done(outcome)) => return done(&outcome),
             Ok(Asked::NotDone) => begun = false,
@@ -109,6 +110,7 @@ async fn try_once<E: Effect, P: Performer<E>>(
     }
     match within(attempt, timeout, performer.perform(request, &attempt.call)).await {
         Ok(outcome) => done(&outcome),
+        Err(error) if broken(Mutant::UnknownIsRefusal) => failed(&error, false),
         Err(error) => failed(&error, begun || error.known == Known::Unknown),
     }
 }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     effect::{AnyPerformer, Attempt, Call, EffectPolicy, GivenUp, Performed},
+    mutant::{Mutant, broken},
     runtime::{BoxFuture, Runtime, Timestamp},
     store::{AgendaClaim, AgendaItem, AgendaKind, EventStore},
 };
@@ -179,7 +180,7 @@ impl Turning {
             names: self.agenda.deadlines.iter().map(|name| Cow::Borrowed(*name)).collect(),
             now: self.agenda.runtime.clock.now(),
             token: self.agenda.runtime.new_uuid(),
-            lease: DEADLINE_LEASE,
+            lease: if broken(Mutant::DeadlineLost) { Duration::MAX } else { DEADLINE_LEASE },
             limit,
         };
         let items = self.agenda.store.claim_agenda(&claim).await?;
@@ -268,7 +269,10 @@ async fn carry_out(
     let attempt = Attempt {
         request: item.payload.clone(),
         call: Call {
-            key: item.id,
+            key: match broken(Mutant::KeyOfAttempt) {
+                true => crate::id::AgendaId(runtime.new_uuid()),
+                false => item.id,
+            },
             saga: item.saga,
             attempt: item.attempts + 1,
             requested_at: item.set_at,

@@ -11,6 +11,8 @@
 //! again, and nobody has been told anything (P1).
 
 mod agenda;
+#[cfg(feature = "mutants")]
+mod early;
 mod finish;
 mod held;
 mod job;
@@ -38,6 +40,7 @@ use super::{
 use crate::{
     barrier::Dispatch,
     id::{SourceLane, StreamId},
+    mutant::{Mutant, broken},
     runtime::Runtime,
     service::Service,
     store::StreamSlice,
@@ -186,10 +189,14 @@ impl<S: Service> Decider<S> {
     /// A stream as the next task would see it: this batch's overlay, that of the batch being committed,
     /// what was loaded, the cache.
     fn entry(&mut self, stream: &StreamId) -> Option<Entry> {
-        if let Some(entry) = self.open.layer.get(stream) {
+        if !broken(Mutant::OverlayIgnored)
+            && let Some(entry) = self.open.layer.get(stream)
+        {
             return Some(entry.clone());
         }
-        if let Some(entry) = self.sealed.as_ref().and_then(|s| s.layer.get(stream)) {
+        if !broken(Mutant::SealedOverlayIgnored)
+            && let Some(entry) = self.sealed.as_ref().and_then(|s| s.layer.get(stream))
+        {
             return Some(entry.clone());
         }
         if let Some(entry) = self.open.base.get(stream) {

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     id::{EventId, LaneSeq, SourceLane},
+    mutant::{Mutant, broken},
     runtime::Timestamp,
     store::{Gap, HeldHead, HeldState, Position, PositionMove, StartAt},
     telemetry::metrics::HeldKeys,
@@ -108,6 +109,9 @@ impl LaneBook {
         };
         let mut keys = HashMap::new();
         for head in held {
+            if broken(Mutant::ClaimWithoutHeld) {
+                break;
+            }
             if head.state != HeldState::Dead {
                 self.due.insert((head.next_at, source.clone(), head.key.clone()));
             }
@@ -158,11 +162,16 @@ impl LaneBook {
         if seq == last
             && let (Some(ours), Some(id)) = (lane.accepted.id, id)
             && ours != id
+            && !broken(Mutant::ConsumerIdUnchecked)
         {
             lane.flow = Flow::Stopped;
             return Verdict::OtherLog { seq, ours };
         }
-        if seq <= last {
+        let is_old = match broken(Mutant::OffsetForNumber) {
+            true => offset < lane.accepted.next_offset,
+            false => seq <= last && !broken(Mutant::DuplicateApplied),
+        };
+        if is_old {
             lane.accepted.next_offset = lane.accepted.next_offset.max(offset + 1);
             return Verdict::Duplicate;
         }
@@ -171,7 +180,7 @@ impl LaneBook {
             if seq > 1 {
                 lane.gap = Some(Gap { source: source.clone(), from: 1, to: seq - 1 });
             }
-        } else if seq > last + 1 {
+        } else if seq > last + 1 && !broken(Mutant::GapSteppedOver) {
             lane.flow = Flow::Seeking;
             return Verdict::Gap { expected: last + 1 };
         }
@@ -193,6 +202,7 @@ impl LaneBook {
         let Some(lane) = self.lanes.get_mut(source).filter(|lane| lane.flow == Flow::Live) else {
             return false;
         };
+        let is_forgotten = is_forgotten || broken(Mutant::InboxByOffset);
         let was_taken = is_forgotten && offset < lane.taken_to;
         lane.taken_to = lane.taken_to.max(offset + 1);
         let next = &mut lane.accepted.next_offset;

@@ -31,6 +31,7 @@ use super::{
 use crate::{
     id::{Lane, LaneSeq, SourceLane},
     log::{EventLog, LogError, Publisher, record},
+    mutant::{Mutant, broken},
     runtime::{BoxFuture, Runtime, Timestamp},
     store::{BoxError, EventStore, Floor, RecordedEvent, Registration},
 };
@@ -156,6 +157,7 @@ impl Relay {
         let asked = self.runtime.clock.now();
         match self.store.lease(&self.lease_name(), &self.holder, self.limits.lease_ttl).await? {
             Some(_) => Ok(asked),
+            None if broken(Mutant::LeaseUnchecked) => Ok(asked),
             None => Err(End::LostLease),
         }
     }
@@ -164,7 +166,7 @@ impl Relay {
     async fn check_shards(&self) -> Result<(), End> {
         let ours = self.registration.shards;
         let stored = self.store.register(&self.registration).await?.shards;
-        if stored == ours {
+        if stored == ours || broken(Mutant::ShardsUnchecked) {
             return Ok(());
         }
         self.store.release(&self.lease_name(), &self.holder).await?;
@@ -307,6 +309,9 @@ impl Relay {
             }
             // Fenced: a later owner of the id. Ask for the lease before taking the epoch back from it.
             Err(doubt) if doubt.fenced => Err(End::LostLease),
+            Err(_) if broken(Mutant::DoubtIsSuccess) => {
+                Ok(self.log.publisher(&self.transactional_id, &self.topic).await?)
+            }
             Err(doubt) => Err(End::Doubt(doubt.reason)),
         }
     }
@@ -391,6 +396,10 @@ impl Relay {
             match judge(*lane, head, &tail, stored, floor.as_ref()) {
                 Start::After(seq) => {
                     let floor = floor.filter(|floor| floor.topic_id == tail.topic_id);
+                    let seq = match broken(Mutant::PositionFromTable) {
+                        true => floor.as_ref().map_or(0, |floor| floor.lane_seq),
+                        false => seq,
+                    };
                     positions.push((*lane, seq, head, floor.map_or(0, |floor| floor.lane_seq)));
                 }
                 Start::Wait(reason) => return Err(End::Trouble(reason)),
@@ -439,14 +448,19 @@ impl Relay {
             let source = SourceLane { topic: self.topic.clone(), lane };
             let back = self.log.read_back(&source, 1).await?;
             let lane_seq = rounds.position(lane);
+            let too_high = LaneSeq::from(broken(Mutant::FloorTooHigh));
             // While marks are being written the end is not known; and a number and an offset belong together
             // only while nobody else has published. Another time, then.
             let last = back.records.last().and_then(|record| self.identity.ours(record));
             if !back.stable || last.is_none_or(|(seq, _)| seq != lane_seq) {
                 continue;
             }
-            let floor =
-                Floor { lane, lane_seq, end_offset: back.end_offset, topic_id: back.topic_id };
+            let floor = Floor {
+                lane,
+                lane_seq: lane_seq + too_high,
+                end_offset: back.end_offset,
+                topic_id: back.topic_id,
+            };
             self.store
                 .set_floor(&floor)
                 .await

@@ -7,7 +7,11 @@ use std::{
 
 use quadrille::{
     runtime::{Runtime, Timestamp},
-    store::{AgendaChange, AgendaClaim, AgendaItem, AgendaKind, AppendError, EventStore},
+    store::{
+        AgendaChange, AgendaClaim, AgendaItem, AgendaKind, AppendError, EventStore,
+        memory::MemoryStore,
+    },
+    testing::faulty_store::FaultyStore,
 };
 
 use crate::booking::*;
@@ -44,6 +48,62 @@ pub async fn p13_a_cleared_deadline_does_not_come(world: World) {
     until("the other deadline", || async { client.counters().deadlines_fired == 1 }).await;
     assert_eq!(client.load::<Booking>("b-1").await.unwrap().unwrap().expired, 0);
     assert_eq!(client.load::<Booking>("b-2").await.unwrap().unwrap().expired, 1);
+}
+
+/// It is claimed, and comes into the very batch in which a command has cleared it: what was claimed is void.
+#[tokio::test]
+async fn p13_a_deadline_that_its_own_batch_has_cleared_does_not_come() {
+    let store = Arc::new(FaultyStore::new(MemoryStore::default()));
+    let world = World::on(store.clone());
+    let running = world.start().await;
+    let client = running.client();
+    let book = |booking: &str, within| Book { booking: booking.to_owned(), within, pay: false };
+    let within = Some(Duration::from_millis(1_500));
+    let _ = client.execute("b-1", book("b-1", within)).await.unwrap();
+    let set = world.items().await.remove(0);
+    // While this append is held up, all that comes is one batch.
+    store.hold();
+    let first = client.execute("b-2", book("b-2", None));
+    let clearing = async {
+        until("the append", || async { store.held_up() == 1 }).await;
+        let settle = Settle { booking: "b-1".to_owned(), receipt: "by hand".to_owned() };
+        client.execute("b-1", settle).await
+    };
+    let resuming = async {
+        until("the claim", || async { world.items().await[0].token != set.token }).await;
+        store.resume();
+    };
+    let (first, cleared, ()) = tokio::join!(first, clearing, resuming);
+    let _ = (first.unwrap(), cleared.unwrap());
+    until("the end of it", || async { world.items().await.is_empty() }).await;
+    assert_eq!(client.load::<Booking>("b-1").await.unwrap().unwrap().expired, 0);
+    assert_eq!(client.counters().deadlines_fired, 0);
+}
+
+/// Who has claimed it hangs in its append: another fires it after the lease, and what the first had decided is
+/// void.
+#[tokio::test]
+async fn p13_a_deadline_that_an_engine_has_claimed_and_not_committed_is_fired_by_another() {
+    let memory = MemoryStore::default();
+    let store = Arc::new(FaultyStore::new(memory.clone()));
+    let world = World::on(store.clone());
+    let one = world.start().await;
+    let (booking, within) = ("b-1".to_owned(), Some(Duration::from_secs(1)));
+    let book = Book { booking, within, pay: false };
+    let _ = one.client().execute("b-1", book).await.unwrap();
+    store.hold();
+    until("the firing", || async { store.held_up() == 1 }).await;
+    let two = world.start_as("two", Arc::new(memory)).await;
+    let client = two.client();
+    until("the deadline", || async {
+        client.load::<Booking>("b-1").await.unwrap().is_some_and(|b| b.expired > 0)
+    })
+    .await;
+    store.resume();
+    let book = Book { booking: "b-2".to_owned(), within: None, pay: false };
+    let _ = one.client().execute("b-2", book).await.unwrap();
+    assert_eq!(client.load::<Booking>("b-1").await.unwrap().unwrap().expired, 1);
+    assert_eq!(one.client().counters().deadlines_fired, 0);
 }
 
 const MANY: usize = 150;

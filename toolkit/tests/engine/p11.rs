@@ -114,13 +114,35 @@ async fn p11_messages_that_come_during_a_retry_keep_their_place() {
     world.level().await;
 }
 
+/// A retry is loaded while the append that puts another message behind it is on its way: the key is not free
+/// when the retry succeeds.
+#[tokio::test]
+async fn p11_a_retry_that_does_not_know_the_last_follower_leaves_the_key_held() {
+    let world = World::with(1, |config| {
+        config.retry.delay_first = Duration::from_secs(2);
+        config.retry.delay_max = Duration::from_secs(2);
+    })
+    .await;
+    let _trial = world.start().await;
+    world.send(saga(1), note("o", 0, How::FailTimes(1)));
+    world.applied().await;
+    world.store.hold();
+    world.send(saga(1), note("o", 1, How::Do));
+    until_true("the append of the follower", || async { world.store.held_up() == 1 }).await;
+    assert_eq!(world.script.calls("NOTE", "o"), 1, "the follower comes before the retry");
+    until_true("the retry", || async { world.script.calls("NOTE", "o") == 2 }).await;
+    world.store.resume();
+    world.nothing_parked().await;
+    assert_eq!(texts(&world, "o").await, ["0", "1"]);
+}
+
 /// ✱ Position and parked messages are loaded together: else the new owner would handle the second
 /// message, which its position leads it to, before the first, which is parked.
 #[tokio::test]
 async fn p11_a_new_owner_knows_what_is_parked() {
     let world = World::with(1, |config| {
-        config.retry.delay_first = Duration::from_millis(200);
-        config.retry.delay_max = Duration::from_millis(200);
+        config.retry.delay_first = Duration::from_secs(2);
+        config.retry.delay_max = Duration::from_secs(2);
     })
     .await;
     let first = world.start().await;
@@ -157,7 +179,9 @@ async fn p11_a_lane_with_too_many_held_keys_waits_and_loses_nothing() {
 async fn p11_a_new_owner_knows_all_keys_that_are_held() {
     let world = World::with(1, |config| {
         config.limits.held_keys_max = 3;
-        config.retry.delay_first = Duration::from_millis(200);
+        // All ten are to be seen parked, on a machine that does much else.
+        config.retry.delay_first = Duration::from_secs(2);
+        config.retry.delay_max = Duration::from_secs(2);
     })
     .await;
     let first = world.start().await;

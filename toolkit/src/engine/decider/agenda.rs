@@ -21,6 +21,7 @@ use crate::{
     event::{DomainEvent, Origin},
     handler::{Run, Stimulus},
     id::{AgendaId, EventId, SagaId, SourceLane},
+    mutant::{Mutant, broken},
     runtime::Timestamp,
     service::Service,
     store::{AgendaChange, AgendaItem, AgendaKind, AgendaState, LetterId},
@@ -78,6 +79,9 @@ impl<S: Service> Decider<S> {
     /// What a turn asks for becomes part of the batch.
     pub(super) fn plan(&mut self, drafts: Vec<AgendaDraft>, stamp: &Stamp) {
         for (index, draft) in drafts.into_iter().enumerate() {
+            if broken(Mutant::DeadlineNotCleared) && matches!(draft.wish, Wish::Clear) {
+                continue;
+            }
             let change = self.planned(index, draft, stamp);
             self.open.agenda.wish(change);
         }
@@ -149,6 +153,9 @@ impl<S: Service> Decider<S> {
 
     /// Whether a turn of this batch, or of the one being committed, has set or cleared it.
     fn is_void(&self, id: AgendaId) -> bool {
+        if broken(Mutant::VoidDeadlineFires) {
+            return false;
+        }
         self.open.agenda.wished(id) || self.sealed.as_ref().is_some_and(|s| s.agenda.wished(id))
     }
 
@@ -174,11 +181,14 @@ impl<S: Service> Decider<S> {
             trace: item.trace.clone(),
         };
         if let Err(error) = result.and_then(|()| self.contribute(part, &stamp)) {
-            self.note_reads(&reads);
+            self.note_reads_of_failure(&reads);
             self.fail_agenda(&item, &step, &error);
             return;
         }
         let change = self.concluded(&item, step);
+        if broken(Mutant::DeadlineFiredTwice) && item.kind == AgendaKind::Deadline {
+            return;
+        }
         self.open.agenda.end(change);
     }
 

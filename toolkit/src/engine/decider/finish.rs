@@ -14,6 +14,7 @@ use crate::{
     error::HandlerError,
     id::{EventId, SagaId, StreamId},
     log::partition::lane_of,
+    mutant::{Mutant, broken},
     runtime::Timestamp,
     service::Service,
     store::{NewEvent, Route},
@@ -52,7 +53,7 @@ impl<S: Service> Decider<S> {
             let agenda = std::mem::take(&mut turn.agenda);
             (Part { streams, drafts, agenda }, turn.fault.take(), turn.context.now)
         };
-        if !self.is_current(&part.streams) {
+        if !self.is_current(&part.streams) && !broken(Mutant::StaleRead) {
             return false;
         }
         let result = fault.map_or(result, Err);
@@ -71,7 +72,7 @@ impl<S: Service> Decider<S> {
                         self.contribute(part, &stamp)
                     }
                     Err(error) => {
-                        self.note_reads(&part.streams);
+                        self.note_reads_of_failure(&part.streams);
                         Err(error)
                     }
                 };
@@ -130,7 +131,7 @@ impl<S: Service> Decider<S> {
         let (stream, cause, command) = (job.stream().clone(), job.cause(), job.name());
         let request = job.request().cloned();
         if let Err(error) = result {
-            self.note_reads(&part.streams);
+            self.note_reads_of_failure(&part.streams);
             self.open.failed_jobs.insert(work, error);
             return;
         }
@@ -138,7 +139,8 @@ impl<S: Service> Decider<S> {
         // Later commands on a stream belong to the saga that its first event belongs to.
         let own = streams.iter().find(|s| s.stream == stream);
         let fresh = cell.lock().context.saga;
-        let saga = own.and_then(|s| s.first_saga).unwrap_or(fresh);
+        let first = own.and_then(|s| s.first_saga);
+        let saga = first.filter(|_| !broken(Mutant::SagaNotInherited)).unwrap_or(fresh);
         let read = own.map_or(0, |s| s.read);
         let version = read + drafts.iter().filter(|d| d.stream == stream).count() as u64;
         let causation =
@@ -177,6 +179,12 @@ impl<S: Service> Decider<S> {
         self.open.layer.extend(entries);
         self.plan(agenda, stamp);
         Ok(())
+    }
+
+    pub(super) fn note_reads_of_failure(&mut self, streams: &[InTurn]) {
+        if !broken(Mutant::RefusalUnchecked) {
+            self.note_reads(streams);
+        }
     }
 
     /// The append checks what was read, whatever came of it (P10): what another instance has written since

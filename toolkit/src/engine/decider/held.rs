@@ -13,6 +13,7 @@ use crate::{
         LogRecord,
         record::{self, Malformed, Message},
     },
+    mutant::{Mutant, broken},
     runtime::Timestamp,
     service::Service,
     store::{HeldChange, HeldMessage, HeldState, LetterId},
@@ -231,7 +232,8 @@ impl<S: Service> Decider<S> {
             return;
         }
         let Some(held) = self.held(&name.0, &name.1) else { return };
-        let after = if complete && held.holds == holds {
+        let whole = held.holds == holds || broken(Mutant::LateFollowerForgotten);
+        let after = if complete && whole {
             None
         } else {
             Some(HeldKey {
@@ -253,6 +255,7 @@ pub(super) fn judge(
 ) -> (bool, String) {
     let chain = error.chain();
     match (error.kind(), since) {
+        (FailureKind::Retryable, _) if broken(Mutant::RetryableIsDead) => (false, chain),
         (FailureKind::Retryable, _) if attempts >= policy.attempts_max => {
             (false, format!("gave up after {attempts} attempts: {chain}"))
         }

@@ -20,6 +20,7 @@ use crate::{
     },
     error::{FailureKind, HandlerError},
     id::{CauseId, Lane, LaneSeq, SourceLane, StreamId},
+    mutant::{Mutant, broken},
     runtime::Timestamp,
     service::Service,
     store::{
@@ -98,7 +99,10 @@ impl<S: Service> Decider<S> {
             held: std::mem::take(&mut open.held_changes),
             agenda: open.agenda.changes(),
             answers,
-            inbox: std::mem::take(&mut open.inbox).into_iter().collect(),
+            inbox: match broken(Mutant::InboxNotWritten) {
+                true => vec![],
+                false => std::mem::take(&mut open.inbox).into_iter().collect(),
+            },
             snapshots,
             ..Append::default()
         };
@@ -112,6 +116,11 @@ impl<S: Service> Decider<S> {
         for (source, mark) in std::mem::take(&mut open.marks) {
             self.seal_lane(&mut append, &source, mark);
         }
+        if broken(Mutant::ReadsUnchecked) {
+            append.reads.retain(|(read, _)| append.events.iter().any(|e| e.stream == *read));
+        }
+        #[cfg(feature = "mutants")]
+        super::early::answer(&mut open);
         let append = Arc::new(append);
         self.sealed = Some(Sealed {
             append: append.clone(),
@@ -263,6 +272,10 @@ impl<S: Service> Decider<S> {
                 Verdict::Again
             }
             AppendError::Unavailable(reason) => Verdict::Retry(reason.to_string()),
+            AppendError::Unknown(_) if broken(Mutant::UnknownDecidedAgain) => {
+                self.roll_back(&[]);
+                Verdict::Again
+            }
             AppendError::Unknown(reason) => Verdict::Ask(reason.to_string()),
         }
     }
@@ -282,6 +295,9 @@ impl<S: Service> Decider<S> {
         let works: Vec<Work> = sealed_works.into_iter().chain(open.works).chain(twins).collect();
         self.requeue(works);
         self.lanes.rolled_back();
+        if broken(Mutant::StaleCache) {
+            return;
+        }
         for stream in conflicting {
             self.cache.pop(stream);
         }
@@ -370,8 +386,12 @@ impl<S: Service> Decider<S> {
     fn bisect(&mut self, reason: &str) {
         let works = self.sealed.as_ref().map_or(0, |s| s.works.len());
         self.roll_back(&[]);
-        if works > 1 {
+        if works > 1 && !broken(Mutant::NotBisected) {
             self.batch_works = works / 2;
+            return;
+        }
+        if broken(Mutant::CulpritDropped) {
+            self.pending.pop_front();
             return;
         }
         self.batch_works = 1;
@@ -419,6 +439,9 @@ impl<S: Service> Decider<S> {
 
 fn answers(open: &Open) -> Vec<Answer> {
     let mut answers = vec![];
+    if broken(Mutant::AnswerNotStored) {
+        return answers;
+    }
     for (index, work) in open.works.iter().enumerate() {
         let Work::Command(job) = work else { continue };
         if let (Some(cause), Some(receipt)) = (job.cause(), open.receipts.get(&index))

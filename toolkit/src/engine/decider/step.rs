@@ -20,6 +20,7 @@ use crate::{
     handler::{Run, Stimulus},
     id::{SagaId, StreamId},
     log::record::Message,
+    mutant::{Mutant, broken},
     service::Service,
     store::HeldState,
     turn::{Context, InTurn, TurnCell},
@@ -119,8 +120,9 @@ impl<S: Service> Decider<S> {
         poison: Option<String>,
     ) -> Option<TaskState> {
         let name = (message.source.clone(), message.key.clone());
+        let held = self.held(&message.source, &message.key);
         match via {
-            Via::Lane if self.held(&message.source, &message.key).is_some() => {
+            Via::Lane if held.is_some_and(|held| !is_overtaken(held.state)) => {
                 self.hold_behind(&message);
                 return None;
             }
@@ -129,7 +131,11 @@ impl<S: Service> Decider<S> {
                 self.stand_still(name);
                 return None;
             }
-            Via::Held { .. } if self.open.retry_failed.contains(&name) => return None,
+            Via::Held { .. }
+                if self.open.retry_failed.contains(&name) && !broken(Mutant::RestOvertakes) =>
+            {
+                return None;
+            }
             Via::Lane | Via::Held { .. } => {}
         }
         if let Some(reason) = poison {
@@ -217,6 +223,14 @@ impl<S: Service> Decider<S> {
                 self.open.ready.insert(index);
             }
         }
+    }
+}
+
+/// Only under a mutant: nothing overtakes what is held of its key (P11).
+fn is_overtaken(state: HeldState) -> bool {
+    match state {
+        HeldState::Dead => broken(Mutant::DeadOvertaken),
+        _ => broken(Mutant::RetryOvertaken),
     }
 }
 

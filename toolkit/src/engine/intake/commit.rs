@@ -5,6 +5,7 @@ use std::{future::pending, sync::Arc};
 use super::Running;
 use crate::{
     engine::decider::CommitVerdict,
+    mutant::{Mutant, broken},
     runtime::{BoxFuture, Runtime},
     service::Service,
     store::{Append, AppendError, Appended, EventStore, StoreError, StreamRead, StreamSlice},
@@ -64,7 +65,13 @@ impl Commit {
 
     pub(super) fn start(&mut self, store: Arc<dyn EventStore>, append: Arc<Append>) {
         self.append = Some(append.clone());
-        self.call.start(async move { store.append(&append).await });
+        self.call.start(async move {
+            #[cfg(feature = "mutants")]
+            if let Some(ended) = crate::mutant::append_otherwise(&*store, &append).await {
+                return ended;
+            }
+            store.append(&append).await
+        });
     }
 
     /// Commits the same append once more.
@@ -86,6 +93,7 @@ impl Commit {
             let Some(cause) = append.cause else { return store.append(&append).await };
             match store.outcome(cause).await {
                 Ok(Some(appended)) => Ok(appended),
+                Ok(None) if broken(Mutant::UnknownIsCommitted) => Ok(Appended::default()),
                 // Not there: the same append again. Should the first one land meanwhile, its cause shows.
                 Ok(None) => store.append(&append).await,
                 Err(error) => Err(AppendError::Unknown(error.into())),

@@ -2,6 +2,7 @@
 
 use crate::{
     id::{EventId, Lane, LaneSeq},
+    mutant::{Mutant, broken},
     store::Floor,
 };
 
@@ -41,19 +42,22 @@ pub(crate) fn judge(
     stored: Option<EventId>,
     floor: Option<&Floor>,
 ) -> Start {
-    if !tail.stable {
+    if !tail.stable && !broken(Mutant::UnstableTail) {
         return Start::Wait(format!("{lane:?}: a transaction is still open at the log's end"));
     }
     match tail.last {
+        Some((seq, _)) if seq > head && broken(Mutant::LogAheadAccepted) => Start::After(head),
         Some((seq, id)) if seq > head => Start::Halt(format!(
             "{lane:?}: the log has number {seq} ({id}), the store ends at {head}: the store has lost committed events \
              (a fail-over, a restored backup?); restore it, or take the missing events back from the log"
         )),
-        Some((seq, id)) if stored != Some(id) => Start::Halt(format!(
-            "{lane:?}: number {seq} is {id} in the log and {} in the store: the store has lost committed events and \
+        Some((seq, id)) if stored != Some(id) && !broken(Mutant::TailIdUnchecked) => {
+            Start::Halt(format!(
+                "{lane:?}: number {seq} is {id} in the log and {} in the store: the store has lost committed events and \
              gone on without them; restore it, or take the missing events back from the log",
-            stored.map_or("unknown".to_owned(), |id| id.to_string())
-        )),
+                stored.map_or("unknown".to_owned(), |id| id.to_string())
+            ))
+        }
         Some((seq, _)) => Start::After(seq),
         None if !tail.searched_all => Start::Halt(format!(
             "{lane:?}: none of the last records is ours: other producers fill the topic of this service"
@@ -65,7 +69,9 @@ pub(crate) fn judge(
 /// A partition that holds nothing of ours: the floor says what was removed from it.
 fn judge_empty(lane: Lane, head: LaneSeq, tail: &Tail, floor: Option<&Floor>) -> Start {
     match floor {
-        Some(floor) if floor.topic_id != tail.topic_id => Start::After(0),
+        Some(floor) if floor.topic_id != tail.topic_id && !broken(Mutant::FloorOfAnotherTopic) => {
+            Start::After(0)
+        }
         Some(floor) if floor.lane_seq > head => Start::Halt(format!(
             "{lane:?}: number {} was published, the store ends at {head}: the store has lost committed events",
             floor.lane_seq
@@ -75,7 +81,7 @@ fn judge_empty(lane: Lane, head: LaneSeq, tail: &Tail, floor: Option<&Floor>) ->
         // What was removed lies before the floor; what lies behind it was looked through, aborted
         // transactions mostly. (To ask for the floor at the very end would halt after each of those.)
         Some(floor) if (tail.start_offset..=tail.end_offset).contains(&floor.end_offset) => {
-            Start::After(floor.lane_seq)
+            Start::After(if broken(Mutant::FloorIgnored) { 0 } else { floor.lane_seq })
         }
         Some(floor) => Start::Halt(format!(
             "{lane:?}: retention has emptied the partition up to offset {}, and it has grown since its floor was \

@@ -9,6 +9,7 @@ use crate::{
         NewRecord,
         record::{ServiceIdentity, encode},
     },
+    mutant::{Mutant, broken},
     store::{EventStore, RecordedEvent, StoreError},
     telemetry::metrics::Lag,
 };
@@ -59,7 +60,8 @@ impl Rounds {
             let Some(published) = &event.published else { continue };
             let Some(lane) = self.lanes.get_mut(&published.lane) else { continue };
             lane.known_head = lane.known_head.max(published.lane_seq);
-            if published.lane_seq == lane.end() + 1 && lane.queue.len() < QUEUE_EVENTS_MAX {
+            let joins = published.lane_seq == lane.end() + 1 || broken(Mutant::FreshWithoutJoin);
+            if joins && lane.queue.len() < QUEUE_EVENTS_MAX {
                 lane.queue.push_back(event.clone());
             }
         }
@@ -100,7 +102,11 @@ impl Rounds {
         for id in order {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
             while self.prepared.len() < max {
-                let Some(event) = lane.queue.pop_front() else { break };
+                let event = match broken(Mutant::LaneReversed) {
+                    true => lane.queue.pop_back(),
+                    false => lane.queue.pop_front(),
+                };
+                let Some(event) = event else { break };
                 lane.taken = event.published.as_ref().map_or(lane.taken, |p| p.lane_seq);
                 self.prepared.extend(encode(identity, &event));
             }

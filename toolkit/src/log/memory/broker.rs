@@ -13,6 +13,7 @@ use super::partition::Partition;
 use crate::{
     id::{Lane, SourceLane},
     log::{LogError, NewRecord, TopicSpec},
+    mutant::{Mutant, broken},
 };
 
 /// A transactional id and the epoch that one of its producers was given.
@@ -167,8 +168,10 @@ impl Broker {
     /// decided. Gives the lanes where something ended.
     pub(super) fn init(&mut self, id: &str) -> (ProducerEpoch, BTreeSet<SourceLane>) {
         if let Some(producer) = self.producers.get_mut(id) {
-            producer.epoch += 1;
-            if let Transaction::Open(lanes) = &mut producer.transaction {
+            producer.epoch += u64::from(!broken(Mutant::EpochKept));
+            if let Transaction::Open(lanes) = &mut producer.transaction
+                && !broken(Mutant::OpenTransactionLeft)
+            {
                 producer.transaction = Transaction::Decided(false, std::mem::take(lanes));
             }
         } else {
@@ -177,7 +180,11 @@ impl Broker {
             self.producers.insert(id.into(), producer);
         }
         let ended = self.complete(id);
+        let number = if broken(Mutant::OpenTransactionLeft) { self.number() } else { 0 };
         if let Some(producer) = self.producers.get_mut(id) {
+            if broken(Mutant::OpenTransactionLeft) {
+                producer.number = number;
+            }
             producer.transaction = Transaction::Ended(None);
         }
         let epoch = self.producers.get(id).map_or(0, |producer| producer.epoch);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::id::SourceLane;
 use crate::log::{LogRecord, NewRecord};
+use crate::mutant::{Mutant, broken};
 
 /// What an offset holds.
 #[derive(Debug)]
@@ -14,6 +15,17 @@ enum Entry {
     Open(u64, LogRecord),
     /// An aborted record, or a mark that ends a transaction. Nobody sees it; it has an offset.
     Hidden,
+}
+
+impl Entry {
+    /// The record, when readers may see it.
+    fn seen(&self) -> Option<&LogRecord> {
+        match self {
+            Self::Committed(record) => Some(record),
+            Self::Open(_, record) if broken(Mutant::ReadUncommitted) => Some(record),
+            Self::Open(..) | Self::Hidden => None,
+        }
+    }
 }
 
 /// Offsets are dense in here: a hidden entry is what a reader sees as a hole.
@@ -88,13 +100,16 @@ impl Partition {
             *at = self.start;
         }
         let from = self.index(*at);
-        let to = self.index(self.last_stable()).max(from);
+        let to = match broken(Mutant::ReadUncommitted) {
+            true => self.entries.len(),
+            false => self.index(self.last_stable()).max(from),
+        };
         let mut room = max;
         for entry in self.entries.range(from..to) {
             if room == 0 {
                 break;
             }
-            if let Entry::Committed(record) = entry {
+            if let Some(record) = entry.seen() {
                 into.push(record.clone());
                 room -= 1;
             }

@@ -8,6 +8,7 @@ use std::{
 use super::state::{CauseRow, State};
 use crate::{
     id::{CauseId, Lane, LaneSeq, SourceLane},
+    mutant::{Mutant, broken},
     store::{
         Append, AppendError, Appended, HeldChange, NewEvent, NewSnapshot, PositionMove, Published,
         RecordedEvent,
@@ -51,7 +52,8 @@ impl State {
         };
         let lanes: Vec<SourceLane> =
             append.positions.iter().filter(lost).map(|moved| moved.source.clone()).collect();
-        if lanes.is_empty() { Ok(()) } else { Err(AppendError::PositionLost { lanes }) }
+        let fits = lanes.is_empty() || broken(Mutant::PositionUnchecked);
+        if fits { Ok(()) } else { Err(AppendError::PositionLost { lanes }) }
     }
 
     fn check_inbox(&self, append: &Append) -> Result<(), AppendError> {
@@ -92,7 +94,10 @@ impl State {
     fn write_event(&mut self, event: &NewEvent) -> Option<(Lane, LaneSeq)> {
         let published = event.route.as_ref().map(|route| Published {
             lane: route.lane,
-            lane_seq: self.lanes[route.lane.0 as usize].len() as LaneSeq + 1,
+            lane_seq: match broken(Mutant::LaneCounterShared) {
+                true => self.lanes.iter().map(Vec::len).sum::<usize>() as LaneSeq + 1,
+                false => self.lanes[route.lane.0 as usize].len() as LaneSeq + 1,
+            },
             key: route.key.clone(),
         });
         let place = published.as_ref().map(|p| (p.lane, p.lane_seq));

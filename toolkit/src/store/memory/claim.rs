@@ -8,6 +8,7 @@ use std::{
 use super::state::{PositionRow, State};
 use crate::{
     id::SourceLane,
+    mutant::{Mutant, broken},
     store::{Claim, Claimed, HeldHead, HeldMessage, HeldState, Position},
 };
 
@@ -24,7 +25,7 @@ impl State {
             return Claimed::Refused { missing };
         }
         row.consumes = consumes;
-        row.epoch += 1;
+        row.epoch += u64::from(!broken(Mutant::EpochNotRaised));
         let (epoch, position) = (row.epoch, row.position.clone());
         Claimed::Owned { epoch, position, held: self.heads(lane, claim.held_max) }
     }

@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
+
 use super::{
     chance::Dice,
     core::{Core, Seat},
@@ -27,6 +29,7 @@ use crate::{
     list::AcceptedBy,
     runtime::Timestamp,
     service::Service,
+    store::EventStore as _,
 };
 
 /// How long a client waits for an answer before it asks again, perhaps another instance.
@@ -165,6 +168,7 @@ impl<S: Service> Desk<S> {
             )
         });
         let answer = self.insist(cause, id, &command, &mut dice).await;
+        self.check_durable(cause);
         core.asking.fetch_sub(1, Ordering::Relaxed);
         core.note(&self.actor.name, "answered", u64::from(answer.is_ok()));
         core.tell(&self.actor.name, || match &answer {
@@ -172,6 +176,17 @@ impl<S: Service> Desk<S> {
             Err(refusal) => format!("is refused: {refusal:?}"),
         });
         answer
+    }
+
+    /// What is answered is durable (P15), and so is the answer (P17).
+    fn check_durable(&self, cause: CauseId) {
+        let core = &self.actor.crowd.core;
+        let stored = core.services[self.service].store.answer(cause).now_or_never();
+        let fell_back = core.witness().fell_back(self.service);
+        if matches!(stored, Some(Ok(None))) && !fell_back {
+            let told = format!("{}: {cause} is answered, and no store has it", self.actor.name);
+            core.fail(Broken::invariant("nobody is answered before it is durable", told));
+        }
     }
 
     async fn insist<C, I>(

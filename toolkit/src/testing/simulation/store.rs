@@ -1,7 +1,10 @@
 //! The store as an instance reaches it. A new method of the port is one line here: `read` when it changes
 //! nothing, `write` when it does.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,6 +15,7 @@ use super::{
     faults::Fault,
     node::{Node, PortError as _},
     plan::Site,
+    report::Broken,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
@@ -36,17 +40,37 @@ const APPEND: &[Fault] = &[
     Fault::UnknownLate,
 ];
 
+/// Appends that a store refuses one after the other, whoever sends them, before that is called a livelock.
+/// Faults are not counted.
+const REFUSED_IN_A_ROW_MAX: u64 = 500;
+
 /// One instance's connection to the store of its service.
 #[derive(Debug)]
 pub(super) struct SimStore {
     node: Node,
     inner: MemoryStore,
+    /// The cause of an append of this life whose outcome it was not told, and has not asked for since.
+    unknown: Mutex<Option<CauseId>>,
 }
 
 impl SimStore {
     pub(super) fn new(node: Node) -> Self {
         let inner = node.core().services[node.service()].store.clone();
-        Self { node, inner }
+        Self { node, inner, unknown: Mutex::default() }
+    }
+
+    fn unknown(&self) -> MutexGuard<'_, Option<CauseId>> {
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// P17: before anything is decided again, the cause whose outcome is unknown is looked up.
+    fn check_asked(&self, append: &Append) {
+        let Some(unknown) = *self.unknown() else { return };
+        if append.cause != Some(unknown) {
+            let told = format!("{}: that of {unknown} was not", self.node.place());
+            let broken = Broken::invariant("an unknown outcome is asked for", told);
+            self.node.core().fail(broken);
+        }
     }
 
     fn land(&self, append: &Append) -> Result<Appended, AppendError> {
@@ -91,6 +115,7 @@ impl SimStore {
         if fault == Fault::StoreUnavailable {
             return Err(AppendError::Unavailable("simulated: unavailable".into()));
         }
+        *self.unknown() = append.cause;
         Err(AppendError::Unknown("simulated: no answer".into()))
     }
 }
@@ -105,8 +130,21 @@ fn land(
     let store = core.services[service].store.clone();
     let result = store.append(append).now_or_never();
     let result = result.unwrap_or_else(|| Err(AppendError::Unavailable("it waits".into())));
-    if let Ok(appended) = &result {
-        super::witness::appended(core, service, place, append, appended);
+    match &result {
+        Ok(appended) => super::witness::appended(core, service, place, append, appended),
+        // It is bisected, and decided again in smaller batches: in the end it looks as if nothing had been
+        // wrong. But this store refuses no data; only an append that contradicts itself.
+        Err(AppendError::Rejected(flaw)) => {
+            let told = format!("{place}: {flaw}");
+            core.fail(Broken::invariant("what is decided can be appended", told));
+        }
+        Err(_) => {}
+    }
+    let in_a_row = core.witness().note_attempt(service, result.is_ok());
+    if in_a_row > REFUSED_IN_A_ROW_MAX {
+        let told =
+            format!("{place}: {in_a_row} in a row were refused: {:?}", result.as_ref().err());
+        core.fail(Broken::invariant("appends get through", told));
     }
     result
 }
@@ -115,6 +153,7 @@ fn land(
 impl EventStore for SimStore {
     async fn append(&self, append: &Append) -> Result<Appended, AppendError> {
         let site = self.node.reach("append").await;
+        self.check_asked(append);
         if StoreError::is_out(&self.node) {
             self.node.time_out(&site).await;
             return Err(AppendError::Unavailable("simulated: out of service".into()));
@@ -139,7 +178,11 @@ impl EventStore for SimStore {
     }
 
     async fn outcome(&self, cause: CauseId) -> Result<Option<Appended>, StoreError> {
-        self.node.read("outcome", self.inner.outcome(cause)).await
+        let outcome = self.node.read("outcome", self.inner.outcome(cause)).await;
+        if outcome.is_ok() {
+            self.unknown().take_if(|unknown| *unknown == cause);
+        }
+        outcome
     }
 
     async fn answer(&self, cause: CauseId) -> Result<Option<Bytes>, StoreError> {

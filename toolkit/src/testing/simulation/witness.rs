@@ -20,6 +20,8 @@ use crate::{
 #[derive(Debug, Default)]
 struct OfService {
     appends: u64,
+    /// Appends that were refused since the last one that was not.
+    refused: u64,
     /// The append that brought an event. Events of a lost tail stay: they were committed once.
     brought: HashMap<EventId, u64>,
     /// How far each lane was applied.
@@ -54,6 +56,13 @@ impl Witness {
         of.fell_back = true;
         of.lost |= appends_then < of.appends;
         of.applied.clear();
+    }
+
+    /// How many appends were refused in a row by now.
+    pub(super) fn note_attempt(&mut self, service: usize, appended: bool) -> u64 {
+        let of = &mut self.services[service];
+        of.refused = if appended { 0 } else { of.refused + 1 };
+        of.refused
     }
 
     pub(super) fn appends(&self, service: usize) -> u64 {
