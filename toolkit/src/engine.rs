@@ -25,9 +25,9 @@ use decider::{Decider, Parts};
 use intake::{AgendaWays, Intake};
 use janitor::Janitor;
 pub use limits::{KEPT_MIN, Limits, RetryPolicy};
-use relay::Relay;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use relay::pure as relay_plan;
+use relay::{Offered, Relay};
 use status::Status;
 pub use status::{Counters, Health};
 use tokio::sync::{mpsc, watch};
@@ -286,7 +286,7 @@ impl<S: Service> Engine<S> {
         registration: &Registration,
         topic: &Arc<str>,
         status: &Arc<Status>,
-        fan: mpsc::Receiver<Arc<Vec<crate::store::RecordedEvent>>>,
+        fan: mpsc::Receiver<Arc<Vec<Offered>>>,
         flush: &watch::Receiver<bool>,
     ) -> Vec<Relay> {
         let shards = registration.shards;
@@ -319,7 +319,7 @@ impl<S: Service> Engine<S> {
         status: Arc<Status>,
         jobs: mpsc::Receiver<Box<dyn decider::Job>>,
         agenda: AgendaWays,
-        fresh: mpsc::Sender<Arc<Vec<crate::store::RecordedEvent>>>,
+        fresh: mpsc::Sender<Arc<Vec<Offered>>>,
         shutdown: watch::Receiver<bool>,
         sources: Vec<String>,
     ) -> Intake<S> {
@@ -360,8 +360,8 @@ const RECORD_OVERHEAD_BYTES: usize = 16 * 1024;
 
 /// Gives every shard the fresh events; one that is behind reads the store instead.
 async fn fan_out(
-    mut fan: mpsc::Receiver<Arc<Vec<crate::store::RecordedEvent>>>,
-    shards: Vec<mpsc::Sender<Arc<Vec<crate::store::RecordedEvent>>>>,
+    mut fan: mpsc::Receiver<Arc<Vec<Offered>>>,
+    shards: Vec<mpsc::Sender<Arc<Vec<Offered>>>>,
 ) {
     while let Some(events) = fan.recv().await {
         for shard in &shards {

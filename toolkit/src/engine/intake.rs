@@ -24,6 +24,7 @@ use super::{
     decider::{Decider, Job, Work},
     limits::{Backoff, Limits},
     pace::Pace,
+    relay::Offered,
     signal::{halted, opened, raised},
     status::{Gate, Status},
 };
@@ -32,7 +33,7 @@ use crate::{
     log::{Delivery, EventLog, Subscription},
     runtime::{Runtime, Timestamp},
     service::Service,
-    store::{EventStore, RecordedEvent, StartAt},
+    store::{EventStore, StartAt},
 };
 
 /// What an intake is made of.
@@ -45,7 +46,7 @@ pub(crate) struct Intake<S: Service> {
     pub(crate) status: Arc<Status>,
     pub(crate) jobs: mpsc::Receiver<Box<dyn Job>>,
     pub(crate) agenda: AgendaWays,
-    pub(crate) fresh: mpsc::Sender<Arc<Vec<RecordedEvent>>>,
+    pub(crate) fresh: mpsc::Sender<Arc<Vec<Offered>>>,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) group: String,
     /// The topics to read.

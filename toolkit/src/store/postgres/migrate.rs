@@ -18,13 +18,14 @@ use super::{
 use crate::store::StoreError;
 
 /// Numbered from 1, in order. Released files are frozen: a test holds their checksums.
-const MIGRATIONS: [(&str, &str); 6] = [
+const MIGRATIONS: [(&str, &str); 7] = [
     ("event store", include_str!("../../../migrations/postgres/0001_event_store.sql")),
     ("append", include_str!("../../../migrations/postgres/0002_append.sql")),
     ("claim", include_str!("../../../migrations/postgres/0003_claim.sql")),
     ("agenda", include_str!("../../../migrations/postgres/0004_agenda.sql")),
     ("inbox", include_str!("../../../migrations/postgres/0005_inbox.sql")),
     ("letters", include_str!("../../../migrations/postgres/0006_letters.sql")),
+    ("what follows what", include_str!("../../../migrations/postgres/0007_what_follows_what.sql")),
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -186,6 +187,7 @@ mod tests {
                 "b1598aaeb5c5587ee1edb1630610123895aa676a7cc419a1ba640a11f0df024713191f8f60360e0b4cb82d6c07264cd2",
                 "0be4949dee72c6f089f3fd1e64db688e9da6e110e937688ffff267af7bc090d1dc239e8c3e765ebca9aed378427b09ca",
                 "00fbbae00c3ef483228138a310b6923d138a6ec52baaade152f0f476ccac104a5afe48db6ee63a15f99db169a442bdf0",
+                "22411b7fad7f353c06608eb670300255fc162cb683f8d881a726201c795c874c67643a2e7060c775cfb2b2a4c325e678",
             ],
             "a released migration was edited: add another one instead"
         );
