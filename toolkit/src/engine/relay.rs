@@ -170,11 +170,19 @@ impl Relay {
     /// P9: a lane that belongs to another shard by now is not ours to publish.
     async fn check_shards(&self) -> Result<(), End> {
         let ours = self.registration.shards;
-        let stored = self.store.register(&self.registration).await?.shards;
-        if stored == ours {
+        let stored = self.store.register(&self.registration).await?;
+        if stored.shards == ours && !stored.closed {
             return Ok(());
         }
         self.store.release(&self.lease_name(), &self.holder).await?;
+        if stored.closed {
+            return Err(End::Trouble(
+                "the lanes are being spread over another number of shards: whoever does it has not ended, and if it \
+                 never will, the next instance to start does it anew"
+                    .to_owned(),
+            ));
+        }
+        let stored = stored.shards;
         Err(End::Trouble(format!(
             "the lanes are spread over {stored} shards now, and this instance was started with {ours}: start it anew"
         )))
