@@ -86,10 +86,11 @@ BEGIN
     -- A stream that is written must have its expected head: whether that is the last event, the
     -- unique index will say. One that is only read must end there.
     IF cardinality(p_head_stream) > 0 THEN
-        PERFORM FROM unnest(p_head_stream, p_head_version) u(stream, version)
-          WHERE (SELECT e.version FROM events e
-                  WHERE e.stream = u.stream AND e.version = u.version) IS NULL;
-        IF FOUND THEN
+        SELECT count(*) INTO v_rows
+          FROM unnest(p_head_stream, p_head_version) u(stream, version)
+         CROSS JOIN LATERAL (
+               SELECT FROM events e WHERE e.stream = u.stream AND e.version = u.version OFFSET 0) e;
+        IF v_rows <> cardinality(p_head_stream) THEN
             RAISE EXCEPTION 'a stream ends before its expected head' USING ERRCODE = 'QD004';
         END IF;
     END IF;
