@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::turnstile::Turnstile;
 use crate::{
     id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
     runtime::Timestamp,
@@ -44,6 +45,7 @@ pub struct FaultyStore<S> {
     script: Mutex<Script>,
     /// Whether appends are held up.
     holding: watch::Sender<bool>,
+    heads: Turnstile,
     /// Where changes of the shards are held up, and where one is.
     holding_shards: watch::Sender<Option<ShardStep>>,
     shards_held_at: watch::Sender<Option<ShardStep>>,
@@ -70,6 +72,7 @@ struct Script {
     outcomes_hidden: bool,
     loads: usize,
     seen: Vec<Append>,
+    floors: Vec<Floor>,
     held_up: usize,
 }
 
@@ -81,6 +84,7 @@ impl<S: EventStore> FaultyStore<S> {
             inner,
             script: Mutex::default(),
             holding: watch::Sender::new(false),
+            heads: Turnstile::default(),
             holding_shards: watch::Sender::new(None),
             shards_held_at: watch::Sender::new(None),
         }
@@ -115,6 +119,18 @@ impl<S: EventStore> FaultyStore<S> {
         script.outcomes_hidden = false;
         script.faults.clear();
         script.rejected.clear();
+    }
+
+    /// Where calls of `lane_heads` wait with their answer.
+    #[must_use]
+    pub fn heads_are_answered(&self) -> &Turnstile {
+        &self.heads
+    }
+
+    /// All floors that were to be written, in order.
+    #[must_use]
+    pub fn floors(&self) -> Vec<Floor> {
+        self.lock().floors.clone()
     }
 
     /// Holds up whoever comes to this step of changing the shards; `None` lets go.
@@ -304,7 +320,9 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
     }
 
     async fn lane_heads(&self) -> Result<Vec<LaneSeq>, StoreError> {
-        self.inner.lane_heads().await
+        let heads = self.inner.lane_heads().await;
+        self.heads.pass().await;
+        heads
     }
 
     async fn read_lane(
@@ -321,6 +339,7 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
     }
 
     async fn set_floor(&self, floor: &Floor) -> Result<(), StoreError> {
+        self.lock().floors.push(floor.clone());
         self.inner.set_floor(floor).await
     }
 
