@@ -2,6 +2,7 @@
 
 mod commit;
 mod contention;
+mod fallback;
 mod lanes;
 mod records;
 mod rulings;
@@ -95,6 +96,8 @@ struct Running<S: Service> {
     sealed_at: Timestamp,
     draining: bool,
     rulings: Rulings,
+    /// When the positions in the store are looked at next.
+    look_at_positions: Timestamp,
     /// Nothing comes from the agenda any more.
     agenda_ended: bool,
 }
@@ -142,6 +145,7 @@ impl<S: Service> Running<S> {
             sealed_at: Timestamp::default(),
             draining: false,
             rulings: Rulings::default(),
+            look_at_positions: Timestamp::default(),
             agenda_ended: false,
             parts,
         }
@@ -193,6 +197,7 @@ impl<S: Service> Running<S> {
         }
         self.tend_lanes().await;
         self.look_for_rulings().await;
+        self.look_at_positions().await;
         self.retry_due().await;
         loop {
             let room = self.parts.decider.room();
@@ -287,7 +292,8 @@ impl<S: Service> Running<S> {
         let claim = self.assigned.values().flatten().min().copied();
         let subscribe = self.wants_subscription().then_some(self.subscribe_at);
         let ruling = self.next_look_for_rulings();
-        match [paced, retry, claim, subscribe, ruling].into_iter().flatten().min() {
+        let positions = self.next_look_at_positions();
+        match [paced, retry, claim, subscribe, ruling, positions].into_iter().flatten().min() {
             Some(at) => self.parts.runtime.clock.sleep(at.since(now).max(Duration::from_millis(1))),
             None => Box::pin(std::future::pending()),
         }
