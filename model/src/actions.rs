@@ -29,8 +29,8 @@ pub enum Action {
     ReadFloor(u8, u8),
     /// A relay writes the floor that it has read.
     WriteFloor(u8),
-    /// A relay's store answers on a new connection: the tenure ends (P8).
-    Reconnect(u8),
+    /// A relay sees that the store has another event than the one it published: the tenure ends (P8).
+    Part(u8),
     /// A tenure ends, as all do sometimes, while the log lacks what the relay holds for published.
     EndTenure(u8),
     /// A relay with nothing to do gives its lease back, since another shard has no relay.
@@ -113,7 +113,7 @@ pub fn all() -> impl Iterator<Item = Action> {
             Action::Take(r),
             Action::Commit(r),
             Action::WriteFloor(r),
-            Action::Reconnect(r),
+            Action::Part(r),
             Action::EndTenure(r),
             Action::Rest(r),
             Action::Reconfigure(r),

@@ -82,12 +82,12 @@ pub struct Relay {
     pub shard: u8,
     /// Its producer's epoch.
     pub epoch: u8,
-    /// Its connection's session of the store.
-    pub session: u8,
     /// What it holds for published, a lane.
     pub published: [u8; LANES],
     /// What it has taken for the transaction at hand, a lane.
     pub taken: [u8; LANES],
+    /// The last event that it has published or taken, a lane; 0 for none.
+    pub last: [u8; LANES],
     /// What it still has to write.
     pub round: List<Outgoing, { LANE_EVENTS_MAX }>,
     /// Lanes that its epoch has written to: brokers check the producer's sequence there.

@@ -26,7 +26,7 @@ pub(crate) fn take(model: &Model, s: &mut State, action: Action) -> Option<()> {
         Action::Commit(r) => publish::commit(model, s, r),
         Action::ReadFloor(r, lane) => publish::read_floor(model, s, r, lane),
         Action::WriteFloor(r) => publish::write_floor(s, r),
-        Action::Reconnect(r) => tenure::reconnect(model, s, r),
+        Action::Part(r) => tenure::part(model, s, r),
         Action::EndTenure(r) => tenure::end(model, s, r),
         Action::Rest(r) => tenure::rest(s, r),
         Action::Reconfigure(r) => tenure::reconfigure(s, r),

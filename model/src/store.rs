@@ -23,8 +23,6 @@ pub struct Store {
     pub lanes: [List<u8, LANE_EVENTS_MAX>; LANES],
     /// How many events were ever appended: the last identity given.
     pub appended: u8,
-    /// Grows with each fail-over: connections of an earlier one are broken.
-    pub session: u8,
     /// How many shards the lanes are spread over; 0 while that changes.
     pub shards: u8,
     /// Grows with each change of the map that begins: only the last to begin may end it.
@@ -40,7 +38,6 @@ impl Default for Store {
         Self {
             lanes: Default::default(),
             appended: 0,
-            session: 0,
             shards: 1,
             change: 0,
             leases: Default::default(),
@@ -69,7 +66,8 @@ impl Store {
         fits
     }
 
-    /// A replica that lacks the commits after `last` takes over; returns the lost events as bits.
+    /// A replica that lacks the commits after `last` takes over; returns the lost events as bits. Nobody is
+    /// told: connections come back by themselves.
     pub fn fail_over(&mut self, last: u8) -> u16 {
         let mut lost = 0;
         for lane in 0..LANES {
@@ -81,7 +79,6 @@ impl Store {
             let head = self.head(lane);
             self.floors[lane] = self.floors[lane].filter(|floor| floor.seq <= head);
         }
-        self.session += 1;
         lost
     }
 

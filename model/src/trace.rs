@@ -19,7 +19,7 @@ fn actor(action: Action) -> String {
         | A::Commit(r)
         | A::ReadFloor(r, _)
         | A::WriteFloor(r)
-        | A::Reconnect(r)
+        | A::Part(r)
         | A::EndTenure(r)
         | A::Rest(r)
         | A::Reconfigure(r)
@@ -76,7 +76,9 @@ fn deed(action: Action, before: &State, after: &State) -> String {
             format!("reads lane {lane}'s end for a floor: {:?}", relay(r).floor)
         }
         A::WriteFloor(_) => "writes the floor".to_owned(),
-        A::Reconnect(_) => "sees that its connection to the store is a new one".to_owned(),
+        A::Part(_) => {
+            "finds another event in the store than it published, and starts over".to_owned()
+        }
         A::EndTenure(_) => "ends its tenure".to_owned(),
         A::Rest(_) => "gives its lease back".to_owned(),
         A::Reconfigure(r) => format!("is started again with {} shards", relay(r).map),

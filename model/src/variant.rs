@@ -23,7 +23,7 @@ pub enum Variant {
     SameEpochAfterAbort,
     /// P8: the tail's number is compared with the store, its identity is not.
     NumbersWithoutIdentity,
-    /// P8: log and store are compared when a tenure starts, not when the store's connection is a new one.
+    /// P8: log and store are compared when a tenure starts; what comes after that joins by its number.
     ComparedAtStartOnly,
     /// P8: the store's heads are read before the log's tails, and what they show is believed at once.
     HeadsBeforeTails,

@@ -24,10 +24,11 @@ pub use client::{Client, ClientError, CommandKey, Receipt};
 use decider::{Decider, Parts};
 use intake::{AgendaWays, Intake};
 use janitor::Janitor;
+use limits::Backoff;
 pub use limits::{KEPT_MIN, Limits, RetryPolicy};
-use relay::Relay;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use relay::pure as relay_plan;
+use relay::{Offered, Relay};
 use status::Status;
 pub use status::{Counters, Health};
 use tokio::sync::{mpsc, watch};
@@ -176,11 +177,11 @@ impl<S: Service> Engine<S> {
         let lanes = self.config.lanes;
         let registration =
             Registration { service: S::NAME.to_owned(), lanes, shards: self.config.shards };
-        let registered = self.store.register(&registration).await?;
+        self.store.register(&registration).await?;
         let topic: Arc<str> = self.config.topic_of(S::NAME).into();
         let record_bytes_max = self.config.limits.event_bytes_max + RECORD_OVERHEAD_BYTES;
         self.log.ensure_topic(&TopicSpec { name: topic.clone(), lanes, record_bytes_max }).await?;
-        let shards = self.fence_old_shards(registered.shards, &topic).await?;
+        let shards = self.agree_on_shards(&registration, &topic).await?;
 
         let status = Arc::new(Status::new(shards, self.tracer(&topic)));
         let (jobs_in, jobs) = mpsc::channel(self.config.limits.commands_queued_max.max(1));
@@ -244,17 +245,32 @@ impl<S: Service> Engine<S> {
         Ok(Running { client, stop, ended: ended_seen })
     }
 
-    /// P9: before lanes move to other shards, every old transactional id is initialised, so that no old
-    /// holder can write any more; and again when the change is stored, for one that has come back in
-    /// between and has not seen it.
-    async fn fence_old_shards(&self, stored: u32, topic: &str) -> Result<u32, StartError> {
-        let wanted = self.config.shards;
-        if stored != wanted {
-            self.fence(stored.max(wanted), topic).await?;
-            self.store.set_shards(wanted).await?;
-            self.fence(stored.max(wanted), topic).await?;
+    /// P9: before lanes move to other shards, the map is closed, and every id of the old map and the new is
+    /// initialised, so that no old holder can write any more, nor anybody begin before the new map is in
+    /// force. Whoever comes while it is closed does all of it anew: who closed it may have died.
+    async fn agree_on_shards(
+        &self,
+        registration: &Registration,
+        topic: &str,
+    ) -> Result<u32, StartError> {
+        let wanted = registration.shards;
+        let mut backoff = Backoff::new(&self.config.limits);
+        for _ in 0..SHARD_CHANGES_MAX {
+            let stored = self.store.register(registration).await?;
+            if stored.shards == wanted && !stored.closed {
+                return Ok(wanted);
+            }
+            // What the log refuses, it should refuse while the old map is still in force.
+            self.fence(stored.shards.max(wanted), topic).await?;
+            let change = self.store.close_shards().await?;
+            self.fence(change.shards.max(wanted), topic).await?;
+            if self.store.open_shards(change.number, wanted).await? {
+                return Ok(wanted);
+            }
+            self.runtime.clock.sleep(backoff.pause()).await;
         }
-        Ok(wanted)
+        Err(StoreError::Unavailable("others change the number of shards all the time".into())
+            .into())
     }
 
     async fn fence(&self, shards: u32, topic: &str) -> Result<(), LogError> {
@@ -290,7 +306,7 @@ impl<S: Service> Engine<S> {
         registration: &Registration,
         topic: &Arc<str>,
         status: &Arc<Status>,
-        fan: mpsc::Receiver<Arc<Vec<crate::store::RecordedEvent>>>,
+        fan: mpsc::Receiver<Arc<Vec<Offered>>>,
         flush: &watch::Receiver<bool>,
     ) -> Vec<Relay> {
         let shards = registration.shards;
@@ -326,7 +342,7 @@ impl<S: Service> Engine<S> {
         status: Arc<Status>,
         jobs: mpsc::Receiver<Box<dyn decider::Job>>,
         agenda: AgendaWays,
-        fresh: mpsc::Sender<Arc<Vec<crate::store::RecordedEvent>>>,
+        fresh: mpsc::Sender<Arc<Vec<Offered>>>,
         shutdown: watch::Receiver<bool>,
         sources: Vec<String>,
     ) -> Intake<S> {
@@ -362,13 +378,16 @@ impl<S: Service> Engine<S> {
     }
 }
 
+/// How often an instance that starts changes the number of shards, while others do so too.
+const SHARD_CHANGES_MAX: usize = 10;
+
 /// Headers and framing of a record, beyond its payload.
 const RECORD_OVERHEAD_BYTES: usize = 16 * 1024;
 
 /// Gives every shard the fresh events; one that is behind reads the store instead.
 async fn fan_out(
-    mut fan: mpsc::Receiver<Arc<Vec<crate::store::RecordedEvent>>>,
-    shards: Vec<mpsc::Sender<Arc<Vec<crate::store::RecordedEvent>>>>,
+    mut fan: mpsc::Receiver<Arc<Vec<Offered>>>,
+    shards: Vec<mpsc::Sender<Arc<Vec<Offered>>>>,
 ) {
     while let Some(events) = fan.recv().await {
         for shard in &shards {

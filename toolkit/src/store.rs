@@ -27,7 +27,7 @@ use bytes::Bytes;
 pub use held::{HeldChange, HeldHead, HeldMessage, HeldState};
 pub use letters::{Action, Letter, LetterId, NewRuling, NotALetter, Ruled, Ruling, RulingQuery};
 pub use position::{Claim, Claimed, Position, PositionMove, StartAt};
-pub use relayed::{Floor, Lease, Registered, Registration};
+pub use relayed::{Floor, Lease, Registered, Registration, ShardChange};
 
 use crate::{
     id::{CauseId, EventId, Lane, LaneSeq, SagaId, SourceLane, StreamId, Version},
@@ -241,8 +241,19 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// Gives a lease back. No error when it was lost before.
     async fn release(&self, name: &str, holder: &str) -> Result<(), StoreError>;
 
-    /// Changes the number of relay shards; the old ids must have been fenced before (P9).
-    async fn set_shards(&self, shards: u32) -> Result<(), StoreError>;
+    /// Begins a change of the number of relay shards (P9): closes the map of lanes to shards. Whoever
+    /// finds it closed, because who closed it has died, begins anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Mismatch`] when no service has registered here.
+    async fn close_shards(&self) -> Result<ShardChange, StoreError>;
+
+    /// Ends a change, once all ids of the old map and the new are fenced: `shards` are in force from now
+    /// on. False when another change has begun since, or this one has ended: nothing is changed then.
+    ///
+    /// # Errors
+    /// [`StoreError::Mismatch`] for no shards.
+    async fn open_shards(&self, change: u64, shards: u32) -> Result<bool, StoreError>;
 
     /// Forgets causes that are older than `before`, at most `limit`; returns how many. Their answers are
     /// gone then.

@@ -10,6 +10,7 @@ pub mod settings;
 pub mod simulation;
 mod stage;
 pub mod store_conformance;
+pub mod turnstile;
 
 pub use given::{Decided, Events, Given, given};
 pub use simulation::Simulation;

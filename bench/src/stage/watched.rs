@@ -10,8 +10,8 @@ use quadrille::{
     store::{
         AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
         EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling,
-        Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, StoreError,
-        StreamRead, StreamSlice,
+        Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, ShardChange,
+        StoreError, StreamRead, StreamSlice,
     },
 };
 
@@ -148,8 +148,12 @@ impl EventStore for Watched {
         self.store.release(name, holder).await
     }
 
-    async fn set_shards(&self, shards: u32) -> Result<(), StoreError> {
-        self.store.set_shards(shards).await
+    async fn close_shards(&self) -> Result<ShardChange, StoreError> {
+        self.store.close_shards().await
+    }
+
+    async fn open_shards(&self, change: u64, shards: u32) -> Result<bool, StoreError> {
+        self.store.open_shards(change, shards).await
     }
 
     async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

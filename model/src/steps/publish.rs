@@ -1,6 +1,6 @@
 //! Rounds: what is taken, written and committed; and floors (P6, P7).
 
-use super::{end_tenure, id_of, tenure::connected, when};
+use super::{end_tenure, id_of, tenure::follows_on, when};
 use crate::{
     LANES, Model, State, Variant,
     log::{EndTxn, Record, Txn},
@@ -11,13 +11,14 @@ use crate::{
 pub(super) fn take(model: &Model, s: &mut State, r: u8) -> Option<()> {
     let relay = s.relays[usize::from(r)];
     when(relay.phase == Phase::Serving && !relay.stopped && relay.floor.is_none())?;
-    when(connected(model, s, r))?;
     let mut next = relay;
     for lane in Store::lanes_of(relay.shard, relay.map) {
+        when(s.store.head(lane) <= relay.published[lane] || follows_on(model, s, r, lane))?;
         for seq in relay.published[lane] + 1..=s.store.head(lane) {
             let id = s.store.event(lane, seq)?;
             when(next.round.push(Outgoing { lane: small(lane), seq, id }))?;
             next.taken[lane] = seq;
+            next.last[lane] = id;
         }
     }
     when(!next.round.is_empty())?;
@@ -101,8 +102,7 @@ pub(super) fn write_floor(s: &mut State, r: u8) -> Option<()> {
     when(!relay.stopped)?;
     let stored = &mut s.store.floors[usize::from(lane)];
     let higher = stored.is_some_and(|old| old.topic == floor.topic && old.seq > floor.seq);
-    // A connection that broke writes nothing.
-    if !higher && relay.session == s.store.session {
+    if !higher {
         *stored = Some(floor);
     }
     s.relays[usize::from(r)].floor = None;

@@ -17,11 +17,9 @@ pub(super) fn lease(s: &mut State, r: u8, shard: u8) -> Option<()> {
     let lease = &s.store.leases[usize::from(shard)];
     when(lease.is_none_or(|holder| holder == r) && !is_shard_level(s, shard, relay.map))?;
     s.store.leases[usize::from(shard)] = Some(r);
-    let session = s.store.session;
     let relay = &mut s.relays[usize::from(r)];
     relay.phase = Phase::Leased;
     relay.shard = shard;
-    relay.session = session;
     Some(())
 }
 
@@ -46,7 +44,7 @@ pub(super) fn check_map(model: &Model, s: &mut State, r: u8) -> Option<()> {
     let relay = s.relays[usize::from(r)];
     when(relay.phase == Phase::Checking && !relay.stopped)?;
     let moved = relay.map != s.store.shards && !model.is(Variant::MapReadBeforeEpoch);
-    if moved || !connected(model, s, r) {
+    if moved {
         end_tenure(model, s, r);
         return Some(());
     }
@@ -60,9 +58,18 @@ pub(super) fn check_map(model: &Model, s: &mut State, r: u8) -> Option<()> {
     Some(())
 }
 
-/// A store that has failed over breaks the connections that it had.
-pub(super) fn connected(model: &Model, s: &State, r: u8) -> bool {
-    s.relays[usize::from(r)].session == s.store.session || model.is(Variant::ComparedAtStartOnly)
+/// Whether the store still has the event that the relay has published last in a lane.
+pub(super) fn follows_on(model: &Model, s: &State, r: u8, lane: usize) -> bool {
+    let relay = &s.relays[usize::from(r)];
+    let published = relay.published[lane];
+    published == 0
+        || s.store.event(lane, published) == Some(relay.last[lane])
+        || model.is(Variant::ComparedAtStartOnly)
+}
+
+fn is_parted(model: &Model, s: &State, r: u8) -> bool {
+    let relay = s.relays[usize::from(r)];
+    !Store::lanes_of(relay.shard, relay.map).all(|lane| follows_on(model, s, r, lane))
 }
 
 pub(super) fn read_tail(s: &mut State, r: u8) -> Option<()> {
@@ -77,10 +84,6 @@ pub(super) fn read_tail(s: &mut State, r: u8) -> Option<()> {
 pub(super) fn judge(model: &Model, s: &mut State, r: u8) -> Option<()> {
     let evidence = evidence(model, s, r)?;
     let Phase::Judging { lane } = s.relays[usize::from(r)].phase else { return None };
-    if !connected(model, s, r) {
-        end_tenure(model, s, r);
-        return Some(());
-    }
     let mut verdict = plan::judge(&evidence, model.variant);
     if model.is(Variant::CommittedOffsets) {
         let id = usize::from(id_of(model, s, r));
@@ -111,10 +114,12 @@ pub(crate) fn evidence(model: &Model, s: &State, r: u8) -> Option<Evidence> {
 
 fn go_on(s: &mut State, r: u8, lane: u8, seq: u8) {
     let next = next_lane(s, r, lane);
+    let last = s.store.event(lane.into(), seq).unwrap_or_default();
     let relay = &mut s.relays[usize::from(r)];
     relay.tail = None;
     relay.published[usize::from(lane)] = seq;
     relay.taken[usize::from(lane)] = seq;
+    relay.last[usize::from(lane)] = last;
     relay.phase = next.map_or(Phase::Serving, |lane| Phase::Reading { lane });
     if next.is_none() {
         relay.heads = [0; LANES];
@@ -143,16 +148,16 @@ fn halt(s: &mut State, r: u8, why: plan::Contradiction) {
     relay.phase = Phase::Halted(why);
 }
 
-pub(super) fn reconnect(model: &Model, s: &mut State, r: u8) -> Option<()> {
+pub(super) fn part(model: &Model, s: &mut State, r: u8) -> Option<()> {
     let relay = s.relays[usize::from(r)];
-    when(relay.phase == Phase::Serving && !relay.stopped && !connected(model, s, r))?;
+    when(relay.phase == Phase::Serving && !relay.stopped && is_parted(model, s, r))?;
     end_tenure(model, s, r);
     Some(())
 }
 
 pub(super) fn end(model: &Model, s: &mut State, r: u8) -> Option<()> {
     let relay = s.relays[usize::from(r)];
-    when(relay.phase == Phase::Serving && !relay.stopped && connected(model, s, r))?;
+    when(relay.phase == Phase::Serving && !relay.stopped && !is_parted(model, s, r))?;
     let mut lanes = Store::lanes_of(relay.shard, relay.map);
     when(lanes.all(|lane| s.store.head(lane) <= relay.published[lane]))?;
     // What is being ended may yet make it level.

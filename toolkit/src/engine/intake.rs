@@ -2,6 +2,7 @@
 
 mod commit;
 mod contention;
+mod fallback;
 mod lanes;
 mod records;
 mod rulings;
@@ -24,6 +25,7 @@ use super::{
     decider::{Decider, Job, Work},
     limits::{Backoff, Limits},
     pace::Pace,
+    relay::Offered,
     signal::{halted, opened, raised},
     status::{Gate, Status},
 };
@@ -33,7 +35,7 @@ use crate::{
     mutant::{Mutant, broken},
     runtime::{Runtime, Timestamp},
     service::Service,
-    store::{EventStore, RecordedEvent, StartAt},
+    store::{EventStore, StartAt},
 };
 
 /// What an intake is made of.
@@ -46,7 +48,7 @@ pub(crate) struct Intake<S: Service> {
     pub(crate) status: Arc<Status>,
     pub(crate) jobs: mpsc::Receiver<Box<dyn Job>>,
     pub(crate) agenda: AgendaWays,
-    pub(crate) fresh: mpsc::Sender<Arc<Vec<RecordedEvent>>>,
+    pub(crate) fresh: mpsc::Sender<Arc<Vec<Offered>>>,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) group: String,
     /// The topics to read.
@@ -95,6 +97,8 @@ struct Running<S: Service> {
     sealed_at: Timestamp,
     draining: bool,
     rulings: Rulings,
+    /// When the positions in the store are looked at next.
+    look_at_positions: Timestamp,
     /// Nothing comes from the agenda any more.
     agenda_ended: bool,
 }
@@ -142,6 +146,7 @@ impl<S: Service> Running<S> {
             sealed_at: Timestamp::default(),
             draining: false,
             rulings: Rulings::default(),
+            look_at_positions: Timestamp::default(),
             agenda_ended: false,
             parts,
         }
@@ -193,6 +198,7 @@ impl<S: Service> Running<S> {
         }
         self.tend_lanes().await;
         self.look_for_rulings().await;
+        self.look_at_positions().await;
         self.retry_due().await;
         loop {
             let room = self.parts.decider.room();
@@ -288,7 +294,8 @@ impl<S: Service> Running<S> {
         let claim = self.assigned.values().flatten().min().copied();
         let subscribe = self.wants_subscription().then_some(self.subscribe_at);
         let ruling = self.next_look_for_rulings();
-        match [paced, retry, claim, subscribe, ruling].into_iter().flatten().min() {
+        let positions = self.next_look_at_positions();
+        match [paced, retry, claim, subscribe, ruling, positions].into_iter().flatten().min() {
             Some(at) => self.parts.runtime.clock.sleep(at.since(now).max(Duration::from_millis(1))),
             None => Box::pin(std::future::pending()),
         }

@@ -14,12 +14,13 @@ use std::{fmt, sync::Arc};
 pub(crate) mod pure {
     pub(crate) use super::{
         plan::{Start, Tail, judge},
-        rounds::Rounds,
+        rounds::{Offered, Place, Rounds},
     };
 }
 
 use plan::{Start, Tail, judge};
-use rounds::Rounds;
+pub(crate) use rounds::Offered;
+use rounds::{Parted, Place, Rounds};
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -29,11 +30,11 @@ use super::{
     status::{Status, add},
 };
 use crate::{
-    id::{Lane, LaneSeq, SourceLane},
+    id::{EventId, Lane, LaneSeq, SourceLane},
     log::{EventLog, LogError, Publisher, record},
     mutant::{Mutant, broken},
     runtime::{BoxFuture, Runtime, Timestamp},
-    store::{BoxError, EventStore, Floor, RecordedEvent, Registration},
+    store::{BoxError, EventStore, Floor, Registration},
 };
 
 /// Records that are read from a tail at first; eight times as many each time that none is ours.
@@ -56,7 +57,7 @@ pub(crate) struct Relay {
     pub(crate) runtime: Runtime,
     pub(crate) limits: Limits,
     pub(crate) status: Arc<Status>,
-    pub(crate) fresh: mpsc::Receiver<Arc<Vec<RecordedEvent>>>,
+    pub(crate) fresh: mpsc::Receiver<Arc<Vec<Offered>>>,
     /// Raised when the intake has drained: publish what is there, and end.
     pub(crate) flush: watch::Receiver<bool>,
 }
@@ -94,6 +95,12 @@ impl From<LogError> for End {
 impl From<crate::store::StoreError> for End {
     fn from(error: crate::store::StoreError) -> Self {
         Self::Trouble(error.to_string())
+    }
+}
+
+impl From<Parted> for End {
+    fn from(parted: Parted) -> Self {
+        Self::Doubt(parted.to_string())
     }
 }
 
@@ -165,11 +172,19 @@ impl Relay {
     /// P9: a lane that belongs to another shard by now is not ours to publish.
     async fn check_shards(&self) -> Result<(), End> {
         let ours = self.registration.shards;
-        let stored = self.store.register(&self.registration).await?.shards;
-        if stored == ours || broken(Mutant::ShardsUnchecked) {
+        let stored = self.store.register(&self.registration).await?;
+        if (stored.shards == ours && !stored.closed) || broken(Mutant::ShardsUnchecked) {
             return Ok(());
         }
         self.store.release(&self.lease_name(), &self.holder).await?;
+        if stored.closed {
+            return Err(End::Trouble(
+                "the lanes are being spread over another number of shards: whoever does it has not ended, and if it \
+                 never will, the next instance to start does it anew"
+                    .to_owned(),
+            ));
+        }
+        let stored = stored.shards;
         Err(End::Trouble(format!(
             "the lanes are spread over {stored} shards now, and this instance was started with {ours}: start it anew"
         )))
@@ -224,12 +239,13 @@ impl Relay {
                 self.wait(&mut rounds).await?;
                 let now = self.runtime.clock.now();
                 if now.since(compared) > self.limits.lease_ttl / 3 && rounds.is_level() {
-                    self.look_back(&rounds).await?;
+                    self.look_back(&mut rounds).await?;
                     compared = now;
                 }
                 continue;
             }
             self.keep_pace(&mut rounds, &pace).await;
+            rounds.whole()?;
             pace.started(self.runtime.clock.now(), rounds.prepared());
             publisher = self.publish(publisher, &mut rounds).await?;
             backoff.reset();
@@ -245,6 +261,7 @@ impl Relay {
             rounds.offer(&events);
         }
         rounds.refill(&*self.store, max).await?;
+        rounds.whole()?;
         self.status.gauges.relay(self.shard, Some(rounds.lag()));
         rounds.prepare(&self.identity, max);
         Ok(())
@@ -357,10 +374,12 @@ impl Relay {
         }
     }
 
-    /// A log that loses its tail while nothing is published tells nobody: a quiet relay looks whether what it
-    /// published is still there, and else starts over from the tail (P6). A partition that retention has
-    /// emptied has nothing to tell.
-    async fn look_back(&self, rounds: &Rounds) -> Result<(), End> {
+    /// A log that loses its tail while nothing is published tells nobody, nor does a store: a quiet relay looks
+    /// whether what it published is still in both, and else starts over from the tail (P6, P8). A partition
+    /// that retention has emptied has nothing to tell.
+    async fn look_back(&self, rounds: &mut Rounds) -> Result<(), End> {
+        rounds.look_back(&*self.store).await?;
+        rounds.whole()?;
         for lane in &self.lanes {
             let tail = self.tail(*lane).await?;
             let there = match &tail.last {
@@ -380,27 +399,32 @@ impl Relay {
     /// in between would look like a log that the store does not know. For the same reason it is read again
     /// before anything halts.
     async fn compare(&self) -> Result<Result<Rounds, String>, End> {
-        let mut positions = vec![];
+        let mut places = vec![];
         for lane in &self.lanes {
             let tail = self.tail(*lane).await?;
             let heads = self.store.lane_heads().await?;
             let head = heads.get(lane.0 as usize).copied().unwrap_or(0);
             let stored = match &tail.last {
-                Some((seq, _)) if *seq <= head => {
-                    let events = self.store.read_lane(*lane, seq - 1, 1).await?;
-                    events.into_iter().next().map(|event| event.id)
-                }
+                Some((seq, _)) if *seq <= head => self.stored(*lane, *seq).await?,
                 _ => None,
             };
             let floor = self.store.floor(*lane).await?;
             match judge(*lane, head, &tail, stored, floor.as_ref()) {
                 Start::After(seq) => {
-                    let floor = floor.filter(|floor| floor.topic_id == tail.topic_id);
-                    let seq = match broken(Mutant::PositionFromTable) {
-                        true => floor.as_ref().map_or(0, |floor| floor.lane_seq),
-                        false => seq,
+                    let (seq, stored) = match broken(Mutant::PositionFromTable) {
+                        true => (floor.as_ref().map_or(0, |floor| floor.lane_seq), None),
+                        false => (seq, stored),
                     };
-                    positions.push((*lane, seq, head, floor.map_or(0, |floor| floor.lane_seq)));
+                    let last =
+                        if stored.is_some() { stored } else { self.stored(*lane, seq).await? };
+                    if seq > 0 && last.is_none() {
+                        return Err(End::Doubt(format!(
+                            "{lane:?}: the store has changed meanwhile"
+                        )));
+                    }
+                    let floor = floor.filter(|floor| floor.topic_id == tail.topic_id);
+                    let floor = floor.map_or(0, |floor| floor.lane_seq);
+                    places.push(Place { lane: *lane, published: seq, last, head, floor });
                 }
                 Start::Wait(reason) => return Err(End::Trouble(reason)),
                 Start::Halt(_) if self.tail(*lane).await? != tail => {
@@ -409,7 +433,14 @@ impl Relay {
                 Start::Halt(reason) => return Ok(Err(reason)),
             }
         }
-        Ok(Ok(Rounds::new(positions)))
+        Ok(Ok(Rounds::new(places)))
+    }
+
+    /// The id that the store has under a number.
+    async fn stored(&self, lane: Lane, seq: LaneSeq) -> Result<Option<EventId>, End> {
+        let Some(before) = seq.checked_sub(1) else { return Ok(None) };
+        let events = self.store.read_lane(lane, before, 1).await?;
+        Ok(events.first().map(|event| event.id))
     }
 
     /// Reads a partition backwards until a record of ours is found.

@@ -191,6 +191,11 @@ pub struct Appended {
     /// For each lane that the append wrote to, the number of its first event there; sorted by lane.
     /// The others of the lane follow it densely, in the order of the append.
     pub first_in_lane: Vec<(Lane, LaneSeq)>,
+    /// What the first event follows there: the id under the number before its own, for each of these
+    /// lanes that had an event; sorted by lane. By it a relay sees that the store goes on from another
+    /// event than the one it published (P8). Only `append` itself says it: an outcome that was asked for
+    /// leaves it empty, and whoever misses a lane whose first number is above 1 must read the store.
+    pub follows: Vec<(Lane, EventId)>,
 }
 
 /// Why an append was not committed.

@@ -20,8 +20,8 @@ use self::state::State;
 use super::{
     AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
     EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling, Position,
-    RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, StoreError, StreamRead,
-    StreamSlice,
+    RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, ShardChange, StoreError,
+    StreamRead, StreamSlice,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
@@ -219,8 +219,12 @@ impl EventStore for MemoryStore {
         Ok(())
     }
 
-    async fn set_shards(&self, shards: u32) -> Result<(), StoreError> {
-        self.lock().set_shards(shards)
+    async fn close_shards(&self) -> Result<ShardChange, StoreError> {
+        self.lock().close_shards()
+    }
+
+    async fn open_shards(&self, change: u64, shards: u32) -> Result<bool, StoreError> {
+        self.lock().open_shards(change, shards)
     }
 
     async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

@@ -36,8 +36,8 @@ use self::{connections::Connections, error::store_error};
 use super::{
     AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
     EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling, Position,
-    RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, StoreError, StreamRead,
-    StreamSlice,
+    RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, ShardChange, StoreError,
+    StreamRead, StreamSlice,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
@@ -270,8 +270,12 @@ impl EventStore for PostgresStore {
         relayed::release(&self.others, name, holder).await
     }
 
-    async fn set_shards(&self, shards: u32) -> Result<(), StoreError> {
-        relayed::set_shards(&self.others, shards).await
+    async fn close_shards(&self) -> Result<ShardChange, StoreError> {
+        relayed::close_shards(&self.others).await
+    }
+
+    async fn open_shards(&self, change: u64, shards: u32) -> Result<bool, StoreError> {
+        relayed::open_shards(&self.others, change, shards).await
     }
 
     async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

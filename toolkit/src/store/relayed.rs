@@ -18,7 +18,19 @@ pub struct Registration {
 /// What the store says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
-    /// The number of relay shards that is in force; lane `l` belongs to shard `l % shards`.
+    /// The number of relay shards that is in force, or was when the map was closed; lane `l` belongs to shard
+    /// `l % shards`.
+    pub shards: u32,
+    /// The map of lanes to shards is being changed: it is in force for nobody.
+    pub closed: bool,
+}
+
+/// A change of the number of relay shards that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardChange {
+    /// Which change it is: only the last one to begin can be ended.
+    pub number: u64,
+    /// The number of shards that was in force last: their ids are to be fenced.
     pub shards: u32,
 }
 

@@ -39,8 +39,8 @@ use self::connections::Connections;
 use super::{
     AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
     EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling, Position,
-    RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, StoreError, StreamRead,
-    StreamSlice,
+    RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, ShardChange, StoreError,
+    StreamRead, StreamSlice,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
@@ -229,8 +229,12 @@ impl EventStore for SqliteStore {
         relayed::release(&self.writer, name, holder).await
     }
 
-    async fn set_shards(&self, shards: u32) -> Result<(), StoreError> {
-        relayed::set_shards(&self.writer, shards).await
+    async fn close_shards(&self) -> Result<ShardChange, StoreError> {
+        relayed::close_shards(&self.writer).await
+    }
+
+    async fn open_shards(&self, change: u64, shards: u32) -> Result<bool, StoreError> {
+        relayed::open_shards(&self.writer, change, shards).await
     }
 
     async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

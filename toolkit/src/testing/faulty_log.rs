@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
+use super::turnstile::Turnstile;
 use crate::{
     id::{LaneSeq, SourceLane},
     log::{
@@ -57,6 +58,7 @@ struct Script {
     publishes: VecDeque<PublishFault>,
     publishers_unavailable: u32,
     read_backs_unavailable: u32,
+    marks_pending: u32,
     finds_unavailable: u32,
     held: BTreeSet<SourceLane>,
     /// Numbered, so that each subscription brings each range once.
@@ -68,6 +70,8 @@ struct Script {
 struct Shared {
     script: Mutex<Script>,
     changed: Mutex<Vec<std::sync::Weak<Notify>>>,
+    last_asked: Turnstile,
+    read_back: Turnstile,
 }
 
 impl Shared {
@@ -133,6 +137,23 @@ impl<L: EventLog> FaultyLog<L> {
         self.shared.script().read_backs_unavailable = times;
     }
 
+    /// The next `times` that the last record of a lane is asked for, the mark behind it is not written yet.
+    pub fn marks_pending(&self, times: u32) {
+        self.shared.script().marks_pending = times;
+    }
+
+    /// Where calls of `read_back` for the last record alone wait before they begin.
+    #[must_use]
+    pub fn last_record_is_asked(&self) -> &Turnstile {
+        &self.shared.last_asked
+    }
+
+    /// Where calls of `read_back` wait with their answer.
+    #[must_use]
+    pub fn read_back_is_answered(&self) -> &Turnstile {
+        &self.shared.read_back
+    }
+
     /// The next `times` calls of `find` find the log unavailable.
     pub fn finds_unavailable(&self, times: u32) {
         self.shared.script().finds_unavailable = times;
@@ -155,6 +176,13 @@ impl<L: EventLog> FaultyLog<L> {
     pub fn release(&self, source: &SourceLane) {
         self.shared.script().held.remove(source);
         self.shared.tell_subscriptions();
+    }
+
+    fn takes_a_pending_mark(&self) -> bool {
+        let mut script = self.shared.script();
+        let takes = script.marks_pending > 0;
+        script.marks_pending -= u32::from(takes);
+        takes
     }
 
     fn fail(&self, pick: impl FnOnce(&mut Script) -> &mut u32) -> Result<(), LogError> {
@@ -192,7 +220,16 @@ impl<L: EventLog> EventLog for FaultyLog<L> {
 
     async fn read_back(&self, source: &SourceLane, count: usize) -> Result<Backwards, LogError> {
         self.fail(|script| &mut script.read_backs_unavailable)?;
-        self.inner.read_back(source, count).await
+        if count == 1 {
+            self.shared.last_asked.pass().await;
+        }
+        let mut back = self.inner.read_back(source, count).await?;
+        if count == 1 && self.takes_a_pending_mark() {
+            back.stable = false;
+            back.end_offset -= 1;
+        }
+        self.shared.read_back.pass().await;
+        Ok(back)
     }
 
     async fn find(&self, source: &SourceLane, seq: LaneSeq) -> Result<Found, LogError> {

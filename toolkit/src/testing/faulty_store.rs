@@ -10,14 +10,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::turnstile::Turnstile;
 use crate::{
     id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
     runtime::Timestamp,
     store::{
         AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
         EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling,
-        Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, StoreError,
-        StreamRead, StreamSlice,
+        Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, ShardChange,
+        StoreError, StreamRead, StreamSlice,
     },
 };
 
@@ -44,6 +45,23 @@ pub struct FaultyStore<S> {
     script: Mutex<Script>,
     /// Whether appends are held up.
     holding: watch::Sender<bool>,
+    heads: Turnstile,
+    /// Where changes of the shards are held up, and where one is.
+    holding_shards: watch::Sender<Option<ShardStep>>,
+    shards_held_at: watch::Sender<Option<ShardStep>>,
+}
+
+/// A moment in a change of the number of shards (P9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShardStep {
+    /// The map is about to be closed.
+    Close,
+    /// It has been closed.
+    Closed,
+    /// It is about to be opened.
+    Open,
+    /// It has been opened.
+    Opened,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +72,7 @@ struct Script {
     outcomes_hidden: bool,
     loads: usize,
     seen: Vec<Append>,
+    floors: Vec<Floor>,
     held_up: usize,
 }
 
@@ -61,7 +80,14 @@ impl<S: EventStore> FaultyStore<S> {
     /// Wraps a store; nothing fails yet.
     #[must_use]
     pub fn new(inner: S) -> Self {
-        Self { inner, script: Mutex::default(), holding: watch::Sender::new(false) }
+        Self {
+            inner,
+            script: Mutex::default(),
+            holding: watch::Sender::new(false),
+            heads: Turnstile::default(),
+            holding_shards: watch::Sender::new(None),
+            shards_held_at: watch::Sender::new(None),
+        }
     }
 
     /// The store inside.
@@ -93,6 +119,37 @@ impl<S: EventStore> FaultyStore<S> {
         script.outcomes_hidden = false;
         script.faults.clear();
         script.rejected.clear();
+    }
+
+    /// Where calls of `lane_heads` wait with their answer.
+    #[must_use]
+    pub fn heads_are_answered(&self) -> &Turnstile {
+        &self.heads
+    }
+
+    /// All floors that were to be written, in order.
+    #[must_use]
+    pub fn floors(&self) -> Vec<Floor> {
+        self.lock().floors.clone()
+    }
+
+    /// Holds up whoever comes to this step of changing the shards; `None` lets go.
+    pub fn hold_shards_at(&self, step: Option<ShardStep>) {
+        self.holding_shards.send_replace(step);
+    }
+
+    /// Resolves when someone is held up at this step.
+    pub async fn shards_are_held_at(&self, step: ShardStep) {
+        let _ = self.shards_held_at.subscribe().wait_for(|held| *held == Some(step)).await;
+    }
+
+    async fn pass_shards(&self, step: ShardStep) {
+        let mut holding = self.holding_shards.subscribe();
+        if *holding.borrow() == Some(step) {
+            self.shards_held_at.send_replace(Some(step));
+            let _ = holding.wait_for(|at| *at != Some(step)).await;
+            self.shards_held_at.send_replace(None);
+        }
     }
 
     /// Appends from now on do not begin before [`resume`](Self::resume), as on a slow disk.
@@ -263,7 +320,9 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
     }
 
     async fn lane_heads(&self) -> Result<Vec<LaneSeq>, StoreError> {
-        self.inner.lane_heads().await
+        let heads = self.inner.lane_heads().await;
+        self.heads.pass().await;
+        heads
     }
 
     async fn read_lane(
@@ -280,6 +339,7 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
     }
 
     async fn set_floor(&self, floor: &Floor) -> Result<(), StoreError> {
+        self.lock().floors.push(floor.clone());
         self.inner.set_floor(floor).await
     }
 
@@ -296,8 +356,18 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
         self.inner.release(name, holder).await
     }
 
-    async fn set_shards(&self, shards: u32) -> Result<(), StoreError> {
-        self.inner.set_shards(shards).await
+    async fn close_shards(&self) -> Result<ShardChange, StoreError> {
+        self.pass_shards(ShardStep::Close).await;
+        let change = self.inner.close_shards().await;
+        self.pass_shards(ShardStep::Closed).await;
+        change
+    }
+
+    async fn open_shards(&self, change: u64, shards: u32) -> Result<bool, StoreError> {
+        self.pass_shards(ShardStep::Open).await;
+        let opened = self.inner.open_shards(change, shards).await;
+        self.pass_shards(ShardStep::Opened).await;
+        opened
     }
 
     async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

@@ -60,18 +60,30 @@ pub fn judge(lane: Lane, evidence: &Evidence) -> Verdict {
 }
 
 /// The records that the engine's own relay would publish in one transaction: `positions` are its lanes with
-/// the last number that is in the log, `offered` are events as they come from memory, of any lane, some of
-/// them perhaps published before; at most `max` records.
+/// the last number that is in the log and the event there, `offered` are events as they come from memory, of
+/// any lane, some of them perhaps published before, each with the event before it in its lane; at most `max`
+/// records. `None` when one of them follows another event than the one that was published (P8).
 #[must_use]
 pub fn round(
     service: &str,
-    positions: &[(Lane, LaneSeq)],
-    offered: &[RecordedEvent],
+    positions: &[(Lane, LaneSeq, Option<EventId>)],
+    offered: &[(RecordedEvent, Option<EventId>)],
     max: usize,
-) -> Vec<NewRecord> {
-    let lanes = positions.iter().map(|(lane, published)| (*lane, *published, *published, 0));
-    let mut rounds = plan::Rounds::new(lanes.collect());
-    rounds.offer(offered);
+) -> Option<Vec<NewRecord>> {
+    let place = |(lane, published, last): &(Lane, LaneSeq, Option<EventId>)| plan::Place {
+        lane: *lane,
+        published: *published,
+        last: *last,
+        head: *published,
+        floor: 0,
+    };
+    let mut rounds = plan::Rounds::new(positions.iter().map(place).collect());
+    let offer = |(event, follows): &(RecordedEvent, Option<EventId>)| plan::Offered {
+        event: event.clone(),
+        follows: *follows,
+    };
+    rounds.offer(&offered.iter().map(offer).collect::<Vec<_>>());
+    rounds.whole().ok()?;
     rounds.prepare(&ServiceIdentity::new(service), max);
-    rounds.take()
+    Some(rounds.take())
 }

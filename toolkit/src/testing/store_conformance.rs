@@ -70,8 +70,10 @@ macro_rules! store_conformance {
             p05_numbers_in_a_lane_follow_the_append
             p05_lanes_are_dense_under_concurrent_writers
             p05_reading_a_lane_is_limited
+            p08_an_append_says_what_it_follows
             p06_floors_are_kept
             p06_a_stale_floor_does_not_replace_a_newer_one
+            p09_a_closed_map_is_opened_by_the_last_to_close_it
             p09_a_store_belongs_to_one_service
             p09_shards_change_only_on_purpose
             p09_a_lease_has_one_holder

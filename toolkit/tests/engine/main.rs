@@ -17,6 +17,7 @@ mod p03;
 mod p04;
 mod p05;
 mod p06;
+mod p06_overtaken;
 mod p07;
 mod p08;
 mod p09;

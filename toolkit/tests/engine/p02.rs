@@ -42,6 +42,25 @@ async fn p02_who_meets_a_higher_epoch_writes_nothing_and_drops_that_lane_alone()
     assert!(trial.client.health().ready);
 }
 
+/// A fail-over has lost a position and what was applied under it, none of which was published. Nothing comes
+/// any more that would show it.
+#[tokio::test]
+async fn p02_an_idle_intake_notices_that_the_store_has_lost_its_position() {
+    let world = World::new(1).await;
+    let trial = world.start().await;
+    let source = world.lane("up", "o");
+    // Nobody consumes these: they move the position, and nothing else.
+    world.send(saga(1), Alien { key: "o".into() });
+    world.applied().await;
+    let replica = world.store.inner().fork();
+    world.send(saga(1), Alien { key: "o".into() });
+    world.applied().await;
+    world.store.inner().restore(&replica);
+    assert_eq!(world.positions().await[&source], 1, "else this tests nothing");
+    world.applied().await;
+    assert!(trial.client.health().ready);
+}
+
 /// A zombie that was asleep in the middle of its append.
 #[tokio::test]
 async fn p02_an_append_that_wakes_up_after_the_take_over_fails() {

@@ -1,6 +1,6 @@
 //! P8: a log that the store does not know. Halt; a person decides.
 
-use quadrille::log::memory::MemoryLog;
+use quadrille::{engine::Config, log::memory::MemoryLog};
 
 use crate::harness::*;
 
@@ -91,6 +91,77 @@ async fn p08_a_store_that_loses_its_tail_while_the_engine_runs_halts() {
     let reason = halted(&trial).await;
     assert!(reason.contains("the store has lost committed events"), "{reason}");
     is_refused(&trial).await;
+}
+
+async fn say(instance: &Instance, key: &str) {
+    let announce = Announce { key: key.into(), text: key.into() };
+    let Ok(_) = instance.client.execute(key, announce).await.unwrap();
+}
+
+/// A living relay has published e1. Its store fails over without it, to one that has e2 as number 1: nothing
+/// breaks, and no number tells.
+async fn silent_fail_over(world: &World) -> Instance {
+    let trial = world.start().await;
+    say(&trial, "e0").await;
+    world.level().await;
+    let replica = Arc::new(world.store.inner().fork());
+    say(&trial, "e1").await;
+    world.level().await;
+    let elsewhere = {
+        let log = Arc::new(MemoryLog::default());
+        let mut config = world.config.clone();
+        config.sources = Some(vec![]);
+        world.start_between(replica.clone(), log, config).await.unwrap()
+    };
+    say(&elsewhere, "e2").await;
+    elsewhere.kill().await;
+    world.store.inner().restore(&replica);
+    trial
+}
+
+/// Nothing that looks by itself will help.
+async fn where_nobody_looks() -> World {
+    let hour = Duration::from_secs(3600);
+    let adapt = |config: &mut Config| {
+        config.limits.relay_poll_every = hour;
+        config.limits.lease_ttl = hour;
+    };
+    World::with(1, adapt).await
+}
+
+/// ✱ The next event comes from memory and joins by its number; what it follows is another one.
+#[tokio::test]
+async fn p08_an_event_that_follows_another_one_than_was_published_halts() {
+    let world = where_nobody_looks().await;
+    let trial = silent_fail_over(&world).await;
+    let log = world.published(0).await;
+    say(&trial, "e3").await;
+    let reason = halted(&trial).await;
+    assert!(reason.contains("number 2 is"), "{reason}");
+    assert_eq!(world.published(0).await, log, "e3 does not follow e1");
+    is_refused(&trial).await;
+}
+
+/// ✱ What the next event follows is not known, so that it is read from the store.
+#[tokio::test]
+async fn p08_a_store_that_is_read_must_have_what_was_published() {
+    let world = where_nobody_looks().await;
+    let trial = silent_fail_over(&world).await;
+    let log = world.published(0).await;
+    world.store.script([Fault::UnknownCommitted]);
+    say(&trial, "e3").await;
+    let reason = halted(&trial).await;
+    assert!(reason.contains("number 2 is"), "{reason}");
+    assert_eq!(world.published(0).await, log, "e3 does not follow e1");
+}
+
+/// ✱ Nothing is appended any more, and the numbers are level.
+#[tokio::test]
+async fn p08_a_quiet_relay_notices_that_the_store_has_another_event() {
+    let world = World::new(1).await;
+    let trial = silent_fail_over(&world).await;
+    let reason = halted(&trial).await;
+    assert!(reason.contains("number 2 is"), "{reason}");
 }
 
 /// A consumer compares the id that it stored with its position: the log was replaced.

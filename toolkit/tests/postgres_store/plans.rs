@@ -5,10 +5,10 @@ use quadrille::{
     runtime::Timestamp,
     store::{
         AgendaChange, AgendaItem, AgendaKind, AgendaQuery, AgendaState, AppendError,
-        EventStore as _, HeldState, postgres::PostgresStore,
+        EventStore as _, HeldState, InboxEntry, postgres::PostgresStore,
     },
 };
-use sqlx::{PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use super::{
     place::{Database, execute},
@@ -69,6 +69,74 @@ async fn no_statement_of_the_hot_path_reads_a_table_whole() {
     let whole = whole.fetch_all(&mut owner).await.unwrap();
     let whole: Vec<(String, i64)> = whole.iter().map(|row| (row.get(0), row.get(1))).collect();
     assert_eq!(whole, [], "tables that were read whole, and how often");
+}
+
+const EVENTS: i64 = 100_000;
+
+/// Plans of an append that were made while there was no event, when there are many and the statistics say
+/// nothing of it yet: it looks up what it asks for, and goes through nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p10_an_append_to_many_events_reads_no_more_than_to_none() {
+    let database = Database::fresh().await;
+    let mut owner = database.connect().await;
+    drop(database.store().await);
+    until(&mut owner, NOBODY_ELSE).await;
+    for table in ["events", "causes", "inbox"] {
+        execute(&mut owner, &format!("ALTER TABLE {table} SET (autovacuum_enabled = false)")).await;
+    }
+    execute(&mut owner, "VACUUM ANALYZE").await;
+    let store = database.store().await;
+    begin(&store).await;
+    // Looks for what is not there: this is where plans are made.
+    expect_conflict(&store, 1).await;
+    append_on(&store, 0).await;
+    let fill = format!(
+        "INSERT INTO events (version, time, id, saga, stream, event_type, causation, payload)
+         SELECT 1, 1, gen_random_uuid(), gen_random_uuid(), 'other/' || n, 'X', '', ''
+           FROM generate_series(1, {EVENTS}) n;
+         INSERT INTO causes (id, at) SELECT gen_random_uuid(), 1 FROM generate_series(1, {EVENTS});
+         INSERT INTO inbox (at, source, id) SELECT 1, 's', n FROM generate_series(1, {EVENTS}) n"
+    );
+    execute(&mut owner, &fill).await;
+    execute(&mut owner, "SELECT pg_stat_reset()").await;
+    let rounds = 10;
+    for n in 1..=rounds {
+        append_on(&store, n).await;
+        expect_conflict(&store, n).await;
+    }
+    drop(store);
+    until(&mut owner, NOBODY_ELSE).await;
+    let tables = "relname IN ('events', 'causes', 'inbox')";
+    let touched = format!("min(idx_scan) > 0 FROM pg_stat_user_tables WHERE {tables}");
+    until(&mut owner, &touched).await;
+    let read = format!(
+        "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE {tables})::int8
+              + (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE {tables})::int8"
+    );
+    let read: i64 = sqlx::query_scalar(AssertSqlSafe(read)).fetch_one(&mut owner).await.unwrap();
+    assert!(read < i64::try_from(rounds).unwrap() * 100, "{read} entries were read");
+}
+
+/// Three streams that go on from `version`, one more that is read, and an event from outside.
+async fn append_on(store: &PostgresStore, version: u64) {
+    let mut append = append(&[], &[]);
+    for name in ["a", "b", "c"] {
+        append.reads.push((stream(name), version));
+        append.events.push(event(&stream(name), version + 1, 0));
+    }
+    append.reads.push((stream("never"), 0));
+    append.inbox = vec![InboxEntry { source: "s".into(), id: format!("new {version}").into() }];
+    store.append(&append).await.unwrap();
+}
+
+/// All that is looked up when an append fails.
+async fn expect_conflict(store: &PostgresStore, version: u64) {
+    let mut late = append(&[], &[]);
+    late.reads.push((stream("a"), version + 7));
+    late.events.push(event(&stream("a"), version + 8, 0));
+    late.inbox = vec![InboxEntry { source: "s".into(), id: "never".into() }];
+    let refused = store.append(&late).await;
+    assert!(matches!(refused, Err(AppendError::Conflict { .. })), "{refused:?}");
 }
 
 const PENDING: i64 = 20_000;

@@ -87,7 +87,8 @@ async fn use_everything(store: &PostgresStore) {
     assert_eq!(store.floor(Lane(1)).await.unwrap(), Some(floor));
     assert!(store.lease("l", "a", Duration::from_secs(9)).await.unwrap().is_some());
     store.release("l", "a").await.unwrap();
-    store.set_shards(2).await.unwrap();
+    let change = store.close_shards().await.unwrap();
+    assert!(store.open_shards(change.number, 2).await.unwrap());
     for kind in [AgendaKind::Deadline, AgendaKind::Effect] {
         let more = AgendaChange::Put(Box::new(item(kind, 2)));
         store.append(&Append { agenda: vec![more], ..Append::default() }).await.unwrap();

@@ -16,10 +16,11 @@ use crate::{
     engine::{
         client::{ClientError, Receipt},
         lanes::{HeldKey, Mark},
+        relay::Offered,
         status::add,
     },
     error::{FailureKind, HandlerError},
-    id::{CauseId, Lane, LaneSeq, SourceLane, StreamId},
+    id::{CauseId, EventId, Lane, LaneSeq, SourceLane, StreamId},
     mutant::{Mutant, broken},
     runtime::Timestamp,
     service::Service,
@@ -50,7 +51,7 @@ pub(crate) struct Sealed {
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     /// Public events with their numbers, for the relay.
-    pub(crate) fresh: Vec<RecordedEvent>,
+    pub(crate) fresh: Vec<Offered>,
     /// Where the lanes stand now, for lag tools.
     pub(crate) moved: Vec<(SourceLane, i64)>,
     /// The earliest time at which something new on the agenda is due.
@@ -461,15 +462,17 @@ fn client_error(error: &HandlerError) -> ClientError {
 }
 
 /// The public events of an append, with the numbers that the store gave them.
-fn numbered(events: &[NewEvent], appended: &Appended) -> Vec<RecordedEvent> {
+fn numbered(events: &[NewEvent], appended: &Appended) -> Vec<Offered> {
     let mut next: HashMap<Lane, LaneSeq> = appended.first_in_lane.iter().copied().collect();
+    let mut last: HashMap<Lane, EventId> = appended.follows.iter().copied().collect();
     let mut numbered = vec![];
     for event in events {
         let Some(route) = &event.route else { continue };
         let Some(seq) = next.get_mut(&route.lane) else { continue };
         let published = Published { lane: route.lane, lane_seq: *seq, key: route.key.clone() };
         *seq += 1;
-        numbered.push(RecordedEvent {
+        let follows = last.insert(route.lane, event.id);
+        let event = RecordedEvent {
             id: event.id,
             stream: event.stream.clone(),
             version: event.version,
@@ -480,7 +483,8 @@ fn numbered(events: &[NewEvent], appended: &Appended) -> Vec<RecordedEvent> {
             time: event.time,
             trace: event.trace.clone(),
             published: Some(published),
-        });
+        };
+        numbered.push(Offered { event, follows });
     }
     numbered
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
-    id::{Lane, LaneSeq},
+    id::{EventId, Lane, LaneSeq},
     log::{
         NewRecord,
         record::{ServiceIdentity, encode},
@@ -13,6 +13,38 @@ use crate::{
     store::{EventStore, RecordedEvent, StoreError},
     telemetry::metrics::Lag,
 };
+
+/// An event as an append hands it over.
+#[derive(Clone, Debug)]
+pub(crate) struct Offered {
+    pub(crate) event: RecordedEvent,
+    /// The id of the event before it in its lane; none when it is the first, or when nobody knows.
+    pub(crate) follows: Option<EventId>,
+}
+
+/// Where a lane stands when a tenure begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) lane: Lane,
+    /// The last number that is in the log.
+    pub(crate) published: LaneSeq,
+    /// The event under that number: the log's and the store's.
+    pub(crate) last: Option<EventId>,
+    /// The last number that the store has.
+    pub(crate) head: LaneSeq,
+    /// The number of the lane's floor.
+    pub(crate) floor: LaneSeq,
+}
+
+/// P8: the store has another event than we hold, so that it has lost some, and gone on without them.
+/// The next comparison of log and store says what that means.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{lane:?}: in the store, another event than {expected} has number {seq}")]
+pub(crate) struct Parted {
+    lane: Lane,
+    seq: LaneSeq,
+    expected: EventId,
+}
 
 struct LaneQueue {
     /// The last number that is in the log.
@@ -23,6 +55,8 @@ struct LaneQueue {
     taken: LaneSeq,
     /// Events after `taken`, dense.
     queue: VecDeque<RecordedEvent>,
+    /// The id under the last number that is published, taken or queued.
+    last: Option<EventId>,
     /// The highest number that the store is known to have.
     known_head: LaneSeq,
     floor: LaneSeq,
@@ -35,47 +69,90 @@ pub(crate) struct Rounds {
     prepared: Vec<NewRecord>,
     /// Where the next round begins, so that no lane starves.
     next: Option<Lane>,
+    parted: Option<Parted>,
 }
 
 impl Rounds {
-    /// Each lane with the last number in the log, the last one in the store, and that of its floor.
-    pub(crate) fn new(positions: Vec<(Lane, LaneSeq, LaneSeq, LaneSeq)>) -> Self {
-        let lanes = positions.into_iter().map(|(lane, published, head, floor)| {
+    pub(crate) fn new(places: Vec<Place>) -> Self {
+        let lanes = places.into_iter().map(|place| {
             let queue = LaneQueue {
-                published,
-                sent: published,
-                taken: published,
+                published: place.published,
+                sent: place.published,
+                taken: place.published,
                 queue: VecDeque::new(),
-                known_head: head,
-                floor,
+                last: place.last,
+                known_head: place.head,
+                floor: place.floor,
             };
-            (lane, queue)
+            (place.lane, queue)
         });
-        Self { lanes: lanes.collect(), prepared: vec![], next: None }
+        Self { lanes: lanes.collect(), prepared: vec![], next: None, parted: None }
     }
 
-    /// Takes events from memory, as far as they follow on.
-    pub(crate) fn offer(&mut self, events: &[RecordedEvent]) {
-        for event in events {
+    /// Takes events from memory, as far as they follow on: by number, and by the event before them.
+    pub(crate) fn offer(&mut self, offered: &[Offered]) {
+        for Offered { event, follows } in offered {
             let Some(published) = &event.published else { continue };
             let Some(lane) = self.lanes.get_mut(&published.lane) else { continue };
             lane.known_head = lane.known_head.max(published.lane_seq);
-            let joins = published.lane_seq == lane.end() + 1 || broken(Mutant::FreshWithoutJoin);
-            if joins && lane.queue.len() < QUEUE_EVENTS_MAX {
-                lane.queue.push_back(event.clone());
+            let unasked = broken(Mutant::FreshWithoutJoin);
+            let next = published.lane_seq == lane.end() + 1 || unasked;
+            if !next || lane.queue.len() >= QUEUE_EVENTS_MAX {
+                continue;
             }
+            if *follows == lane.last || unasked {
+                lane.push(event.clone());
+            } else if let (Some(_), Some(expected)) = (follows, lane.last) {
+                let (lane, seq) = (published.lane, lane.end());
+                self.parted.get_or_insert(Parted { lane, seq, expected });
+            }
+            // Where nobody knows what it follows, the store is read.
         }
     }
 
-    /// Reads from the store what memory does not have, for lanes that have run dry.
+    /// Reads from the store what memory does not have, for lanes that have run dry; and the event before
+    /// that, which must be the one that we hold.
     pub(super) async fn refill(
         &mut self,
         store: &dyn EventStore,
         limit: usize,
     ) -> Result<(), StoreError> {
         for (id, lane) in &mut self.lanes {
-            if lane.queue.is_empty() && lane.known_head > lane.taken {
-                lane.queue.extend(store.read_lane(*id, lane.taken, limit).await?);
+            if !lane.queue.is_empty() || lane.known_head <= lane.taken {
+                continue;
+            }
+            let Some(expected) = lane.last else {
+                let events = store.read_lane(*id, lane.taken, limit).await?;
+                events.into_iter().for_each(|event| lane.push(event));
+                continue;
+            };
+            let events = store.read_lane(*id, lane.taken - 1, limit.saturating_add(1)).await?;
+            let mut events = events.into_iter();
+            if events.next().is_some_and(|event| event.id == expected) {
+                events.for_each(|event| lane.push(event));
+            } else {
+                let (lane, seq) = (*id, lane.taken);
+                self.parted.get_or_insert(Parted { lane, seq, expected });
+            }
+        }
+        Ok(())
+    }
+
+    /// What was found out about the store, if it is not the one that was published from (P8).
+    pub(crate) fn whole(&self) -> Result<(), Parted> {
+        self.parted.clone().map_or(Ok(()), Err)
+    }
+
+    /// The same question for lanes that nothing is added to: is the last event that was published still the
+    /// store's under its number?
+    pub(super) async fn look_back(&mut self, store: &dyn EventStore) -> Result<(), StoreError> {
+        for (id, lane) in &self.lanes {
+            let Some(expected) = lane.last.filter(|_| lane.end() == lane.published) else {
+                continue;
+            };
+            let stored = store.read_lane(*id, lane.published - 1, 1).await?;
+            if stored.first().is_none_or(|event| event.id != expected) {
+                self.parted = Some(Parted { lane: *id, seq: lane.published, expected });
             }
         }
         Ok(())
@@ -176,6 +253,11 @@ impl Rounds {
 const QUEUE_EVENTS_MAX: usize = 10_000;
 
 impl LaneQueue {
+    fn push(&mut self, event: RecordedEvent) {
+        self.last = Some(event.id);
+        self.queue.push_back(event);
+    }
+
     /// The last number that is published, taken or queued.
     fn end(&self) -> LaneSeq {
         self.taken + self.queue.len() as u64

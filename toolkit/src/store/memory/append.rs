@@ -69,13 +69,17 @@ impl State {
     }
 
     fn write(&mut self, append: &Append, held: HeldOverlay) -> Appended {
+        let ends: Vec<_> =
+            self.lanes.iter().map(|lane| lane.last().map(|event| event.id)).collect();
         let mut first_in_lane = BTreeMap::new();
         for event in &append.events {
             if let Some((lane, seq)) = self.write_event(event) {
                 first_in_lane.entry(lane).or_insert(seq);
             }
         }
-        let appended = Appended { first_in_lane: first_in_lane.into_iter().collect() };
+        let end = |lane: &Lane| Some((*lane, ends.get(lane.0 as usize).copied()??));
+        let follows = first_in_lane.keys().filter_map(end).collect();
+        let appended = Appended { first_in_lane: first_in_lane.into_iter().collect(), follows };
         append.positions.iter().for_each(|moved| self.move_position(moved));
         append.snapshots.iter().for_each(|snapshot| self.write_snapshot(snapshot));
         self.gaps.extend(append.gaps.iter().map(|gap| (gap.source.clone(), gap.from, gap.to)));
@@ -140,7 +144,8 @@ impl State {
     fn write_causes(&mut self, append: &Append, appended: &Appended) {
         let at = append.at;
         if let Some(cause) = append.cause {
-            let row = CauseRow { at, appended: Some(appended.clone()), answer: None };
+            let outcome = Appended { follows: vec![], ..appended.clone() };
+            let row = CauseRow { at, appended: Some(outcome), answer: None };
             self.causes.insert(cause, row);
         }
         for answer in &append.answers {

@@ -13,7 +13,7 @@ use crate::{
     runtime::Timestamp,
     store::{
         Appended, Floor, Gap, HeldMessage, InboxEntry, Position, RecordedEvent, Registered,
-        Registration, Ruling, StoreError, StreamRead, StreamSlice,
+        Registration, Ruling, ShardChange, StoreError, StreamRead, StreamSlice,
     },
 };
 
@@ -21,6 +21,8 @@ use crate::{
 #[derive(Clone, Default)]
 pub(super) struct State {
     pub(super) identity: Option<Registration>,
+    /// The number of the last change of the shards, and whether it is under way.
+    pub(super) change: (u64, bool),
     pub(super) streams: BTreeMap<StreamId, Vec<Arc<RecordedEvent>>>,
     pub(super) lanes: Vec<Vec<Arc<RecordedEvent>>>,
     pub(super) positions: BTreeMap<SourceLane, PositionRow>,
@@ -59,7 +61,7 @@ impl State {
             }
             self.lanes = vec![Vec::new(); asked.lanes as usize];
             self.identity = Some(asked.clone());
-            return Ok(Registered { shards: asked.shards });
+            return Ok(Registered { shards: asked.shards, closed: false });
         };
         if own.service != asked.service {
             return Err(StoreError::Mismatch(format!(
@@ -73,17 +75,28 @@ impl State {
                 own.lanes, asked.lanes
             )));
         }
-        Ok(Registered { shards: own.shards })
+        Ok(Registered { shards: own.shards, closed: self.change.1 })
     }
 
-    pub(super) fn set_shards(&mut self, shards: u32) -> Result<(), StoreError> {
+    pub(super) fn close_shards(&mut self) -> Result<ShardChange, StoreError> {
+        let Some(own) = &self.identity else {
+            return Err(StoreError::Mismatch("no service has registered here".into()));
+        };
+        self.change = (self.change.0 + 1, true);
+        Ok(ShardChange { number: self.change.0, shards: own.shards })
+    }
+
+    pub(super) fn open_shards(&mut self, change: u64, shards: u32) -> Result<bool, StoreError> {
+        if shards == 0 {
+            return Err(StoreError::Mismatch("a store needs a shard".into()));
+        }
         match &mut self.identity {
-            Some(own) if shards > 0 => {
+            Some(own) if self.change == (change, true) => {
                 own.shards = shards;
-                Ok(())
+                self.change.1 = false;
+                Ok(true)
             }
-            Some(_) => Err(StoreError::Mismatch("a store needs a shard".into())),
-            None => Err(StoreError::Mismatch("no service has registered here".into())),
+            _ => Ok(false),
         }
     }
 

@@ -7,6 +7,7 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
 };
 use tokio::sync::OwnedRwLockReadGuard;
+use uuid::Uuid;
 
 use super::{
     PostgresStore, agenda,
@@ -17,7 +18,7 @@ use super::{
     rows,
 };
 use crate::{
-    id::{AgendaId, CauseId, SourceLane, StreamId},
+    id::{AgendaId, CauseId, EventId, SourceLane, StreamId},
     store::{
         Append, AppendError, Appended, InboxEntry, PositionMove, StoreError, agenda::AgendaPlan,
     },
@@ -30,9 +31,11 @@ SELECT u.stream FROM unnest($1::text[], $2::int8[]) u(stream, version)
 
 const SEEN: &str = "
 SELECT u.n FROM unnest($1::text[], $2::text[]) WITH ORDINALITY u(source, id, n)
- WHERE EXISTS (SELECT FROM inbox i WHERE i.source = u.source AND i.id = u.id) ORDER BY u.n";
+ WHERE EXISTS (SELECT FROM inbox i WHERE i.source = u.source AND i.id = u.id OFFSET 0) ORDER BY u.n";
 
-const USED: &str = "SELECT u.id FROM unnest($1::uuid[]) u(id) WHERE EXISTS (SELECT FROM causes c WHERE c.id = u.id)";
+/// `OFFSET 0` keeps a look-up for each from becoming a join, which may go through the whole table.
+const USED: &str = "
+SELECT u.id FROM unnest($1::uuid[]) u(id) WHERE EXISTS (SELECT FROM causes c WHERE c.id = u.id OFFSET 0)";
 
 pub(super) async fn run(store: &PostgresStore, append: &Append) -> Result<Appended, AppendError> {
     let lanes = lanes(store).await.map_err(unavailable)?;
@@ -51,9 +54,11 @@ pub(super) async fn run(store: &PostgresStore, append: &Append) -> Result<Append
     let lent = store.appenders.lend().await.map_err(unavailable)?;
     // In a task of its own: it goes to its end although the caller may be dropped.
     match tokio::spawn(send(lent, sql, arguments, under_way)).await {
-        Ok(Ok(firsts)) => {
+        Ok(Ok((firsts, last))) => {
+            let last = lanes.iter().zip(last).filter_map(|(lane, id)| Some((*lane, EventId(id?))));
+            let follows = last.collect();
             let firsts = firsts.into_iter().map(unsigned);
-            Ok(Appended { first_in_lane: lanes.into_iter().zip(firsts).collect() })
+            Ok(Appended { first_in_lane: lanes.into_iter().zip(firsts).collect(), follows })
         }
         Ok(Err(error)) => Err(explain(store, append, &positions, error).await),
         Err(gone) => Err(AppendError::Unknown(gone.into())),
@@ -78,10 +83,12 @@ async fn send(
     sql: &'static str,
     arguments: PgArguments,
     under_way: OwnedRwLockReadGuard<()>,
-) -> Result<Vec<i64>, Error> {
+) -> Result<(Vec<i64>, Vec<Option<Uuid>>), Error> {
     let rows = lent.fetch(sqlx::query_with(sql, arguments)).await;
     drop(under_way);
-    rows?.first().ok_or(Error::RowNotFound)?.try_get(0)
+    let rows = rows?;
+    let row = rows.first().ok_or(Error::RowNotFound)?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
 /// Causes that are answered more than once in the append itself.

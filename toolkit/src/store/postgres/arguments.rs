@@ -15,7 +15,7 @@ use super::{
     number::{lane, signed},
 };
 use crate::{
-    id::{Lane, StreamId},
+    id::{EventId, Lane, StreamId},
     store::{Append, NewEvent, NewSnapshot, PositionMove, agenda::AgendaPlan},
 };
 
@@ -24,29 +24,27 @@ macro_rules! append {
     () => {
         "append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
          $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, \
-         $38, $39, $40, $41, $42, $43, $44, $45)"
+         $38, $39, $40, $41, $42, $43, $44, $45, $46)"
     };
 }
 
 /// An append that leaves the agenda alone does not pay for it.
-const WITHOUT_AGENDA: &str = concat!("SELECT ", append!());
+const WITHOUT_AGENDA: &str = concat!("SELECT a.firsts, a.follows FROM ", append!(), " a");
 
 /// The agenda follows: by what `append` gives, it cannot come first.
-macro_rules! append_with_agenda {
+macro_rules! agenda {
     () => {
-        concat!(
-            "change_agenda(",
-            append!(),
-            ", $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57)"
-        )
+        "change_agenda(a.firsts, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58)"
     };
 }
 
-const WITH_AGENDA: &str = concat!("SELECT ", append_with_agenda!());
+const WITH_AGENDA: &str = concat!("SELECT ", agenda!(), ", a.follows FROM ", append!(), " a");
 
 /// So does the inbox, as the last.
-const WITH_INBOX: &str = concat!("SELECT take_events(", append!(), ", $46, $47, $48)");
-const WITH_BOTH: &str = concat!("SELECT take_events(", append_with_agenda!(), ", $58, $59, $60)");
+const WITH_INBOX: &str =
+    concat!("SELECT take_events(a.firsts, $47, $48, $49), a.follows FROM ", append!(), " a");
+const WITH_BOTH: &str =
+    concat!("SELECT take_events(", agenda!(), ", $59, $60, $61), a.follows FROM ", append!(), " a");
 
 /// Streams are locked by slots: an append that only reads a stream has its slot alone, one that writes it
 /// shares the slot. (Two writers of one stream meet in its unique index.) All programs that share a
@@ -65,17 +63,18 @@ pub(super) struct Prepared<'a> {
 
 pub(super) fn prepare(append: &Append) -> Result<Prepared<'_>, BoxDynError> {
     let mut arguments = PgArguments::default();
-    arguments.reserve(45, 1024 + append.events.iter().map(event_bytes).sum::<usize>());
+    arguments.reserve(46, 1024 + append.events.iter().map(event_bytes).sum::<usize>());
     let mut add = Arrays(&mut arguments);
     add.one(append.cause.map(|cause| cause.0))?;
     add.one(append.at.0)?;
     answers(&mut add, append)?;
     let positions = positions(&mut add, append)?;
-    let counts = count(&append.events);
-    add.all(counts.keys().map(|l| lane(l.0)))?;
-    add.all(counts.values().map(|count| signed(*count)))?;
+    let written = written(&append.events);
+    add.all(written.keys().map(|l| lane(l.0)))?;
+    add.all(written.values().map(|(count, _)| signed(*count)))?;
+    add.all(written.values().map(|(_, last)| last.0))?;
     Reads::of(append).add(&mut add)?;
-    let lanes: Vec<Lane> = counts.into_keys().collect();
+    let lanes: Vec<Lane> = written.into_keys().collect();
     events(&mut add, append, &lanes)?;
     snapshots(&mut add, append)?;
     gaps(&mut add, append)?;
@@ -150,12 +149,15 @@ fn positions<'a>(
     Ok(sorted)
 }
 
-fn count(events: &[NewEvent]) -> BTreeMap<Lane, u64> {
-    let mut counts = BTreeMap::new();
-    for route in events.iter().filter_map(|event| event.route.as_ref()) {
-        *counts.entry(route.lane).or_default() += 1;
+/// For each lane how many events go there, and the last of them.
+fn written(events: &[NewEvent]) -> BTreeMap<Lane, (u64, EventId)> {
+    let mut written = BTreeMap::new();
+    for event in events {
+        let Some(route) = &event.route else { continue };
+        let place = written.entry(route.lane).or_insert((0, event.id));
+        *place = (place.0 + 1, event.id);
     }
-    counts
+    written
 }
 
 /// FNV-1a over the stream's id. Never to change: see [`SLOTS`].

@@ -29,7 +29,8 @@ pub(super) async fn outcome(
     let firsts: Option<Vec<i64>> = row.try_get(1).map_err(store_error)?;
     let (Some(lanes), Some(firsts)) = (lanes, firsts) else { return Ok(None) };
     let lanes = lanes.into_iter().map(|lane| Lane(stored_lane(lane)));
-    Ok(Some(Appended { first_in_lane: lanes.zip(firsts.into_iter().map(unsigned)).collect() }))
+    let first_in_lane = lanes.zip(firsts.into_iter().map(unsigned)).collect();
+    Ok(Some(Appended { first_in_lane, follows: vec![] }))
 }
 
 pub(super) async fn answer(

@@ -18,13 +18,15 @@ use super::{
 use crate::store::StoreError;
 
 /// Numbered from 1, in order. Released files are frozen: a test holds their checksums.
-const MIGRATIONS: [(&str, &str); 6] = [
+const MIGRATIONS: [(&str, &str); 8] = [
     ("event store", include_str!("../../../migrations/postgres/0001_event_store.sql")),
     ("append", include_str!("../../../migrations/postgres/0002_append.sql")),
     ("claim", include_str!("../../../migrations/postgres/0003_claim.sql")),
     ("agenda", include_str!("../../../migrations/postgres/0004_agenda.sql")),
     ("inbox", include_str!("../../../migrations/postgres/0005_inbox.sql")),
     ("letters", include_str!("../../../migrations/postgres/0006_letters.sql")),
+    ("what follows what", include_str!("../../../migrations/postgres/0007_what_follows_what.sql")),
+    ("map of lanes", include_str!("../../../migrations/postgres/0008_map_of_lanes.sql")),
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -186,6 +188,8 @@ mod tests {
                 "b1598aaeb5c5587ee1edb1630610123895aa676a7cc419a1ba640a11f0df024713191f8f60360e0b4cb82d6c07264cd2",
                 "0be4949dee72c6f089f3fd1e64db688e9da6e110e937688ffff267af7bc090d1dc239e8c3e765ebca9aed378427b09ca",
                 "00fbbae00c3ef483228138a310b6923d138a6ec52baaade152f0f476ccac104a5afe48db6ee63a15f99db169a442bdf0",
+                "bc7d4c29678f4299b6f5731511a9d67ec88ff6da55b6d53d82d66aee7f9342e040e6838ae7acc8cefcdec73ac1880835",
+                "fc18b66fa73fd31750553d74a897118b4b151e686a8eb4b0ce1391f9fb825f657416f5b0922dca2c1807b82396d1a673",
             ],
             "a released migration was edited: add another one instead"
         );

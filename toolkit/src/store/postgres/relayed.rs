@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     id::{Lane, LaneSeq},
-    store::{Floor, Lease, Registered, Registration, StoreError},
+    store::{Floor, Lease, Registered, Registration, ShardChange, StoreError},
 };
 
 /// Whoever comes first writes the row and the lanes; the others wait for it and read.
@@ -21,6 +21,17 @@ WITH own AS (
     INSERT INTO service (sole, name, lanes, shards) VALUES (1, $1, $2, $3)
     ON CONFLICT (sole) DO NOTHING RETURNING lanes)
 INSERT INTO lanes (lane, head) SELECT generate_series(0, own.lanes - 1), 0 FROM own";
+
+const IDENTITY: &str = "
+SELECT name, lanes, CASE shards WHEN 0 THEN closed_from ELSE shards END, shards = 0 FROM service";
+
+const CLOSE: &str = "
+UPDATE service SET change = change + 1, closed_from = CASE shards WHEN 0 THEN closed_from ELSE shards END,
+       shards = 0
+RETURNING change, closed_from";
+
+const OPEN: &str = "
+UPDATE service SET shards = $2, closed_from = NULL WHERE change = $1 AND shards = 0 RETURNING shards";
 
 /// An expired lease may go to anyone; a token rises whenever it was not simply extended. The clock is
 /// read once the row is locked (P9).
@@ -37,8 +48,8 @@ pub(super) async fn register(
     connections: &Arc<Connections>,
     asked: &Registration,
 ) -> Result<Registered, StoreError> {
-    if let Some(own) = identity(connections).await? {
-        return compare(&own, asked);
+    if let Some((own, closed)) = identity(connections).await? {
+        return compare(&own, closed, asked);
     }
     if asked.lanes == 0 || asked.shards == 0 {
         return Err(StoreError::Mismatch("a store needs a lane and a shard".into()));
@@ -49,24 +60,32 @@ pub(super) async fn register(
         .bind(lane_number(asked.shards));
     rows(connections, first).await?;
     match identity(connections).await? {
-        Some(own) => compare(&own, asked),
+        Some((own, closed)) => compare(&own, closed, asked),
         None => Err(StoreError::Corrupt("its registration is not there".into())),
     }
 }
 
-async fn identity(connections: &Arc<Connections>) -> Result<Option<Registration>, StoreError> {
-    let found = rows(connections, sqlx::query("SELECT name, lanes, shards FROM service")).await?;
+/// Whose store it is, and whether the map of its lanes is closed.
+async fn identity(
+    connections: &Arc<Connections>,
+) -> Result<Option<(Registration, bool)>, StoreError> {
+    let found = rows(connections, sqlx::query(IDENTITY)).await?;
     let own = |row: &PgRow| {
-        Ok(Registration {
+        let own = Registration {
             service: row.try_get(0)?,
             lanes: stored_lane(row.try_get(1)?),
             shards: stored_lane(row.try_get(2)?),
-        })
+        };
+        Ok((own, row.try_get(3)?))
     };
     found.first().map(own).transpose().map_err(store_error)
 }
 
-fn compare(own: &Registration, asked: &Registration) -> Result<Registered, StoreError> {
+fn compare(
+    own: &Registration,
+    closed: bool,
+    asked: &Registration,
+) -> Result<Registered, StoreError> {
     if own.service != asked.service {
         return Err(StoreError::Mismatch(format!(
             "it belongs to the service {:?}, not to {:?}",
@@ -79,22 +98,32 @@ fn compare(own: &Registration, asked: &Registration) -> Result<Registered, Store
             own.lanes, asked.lanes
         )));
     }
-    Ok(Registered { shards: own.shards })
+    Ok(Registered { shards: own.shards, closed })
 }
 
-pub(super) async fn set_shards(
+pub(super) async fn close_shards(
     connections: &Arc<Connections>,
+) -> Result<ShardChange, StoreError> {
+    let closed = rows(connections, sqlx::query(CLOSE)).await?;
+    let change = |row: &PgRow| {
+        Ok(ShardChange { number: unsigned(row.try_get(0)?), shards: stored_lane(row.try_get(1)?) })
+    };
+    match closed.first() {
+        Some(row) => change(row).map_err(store_error),
+        None => Err(StoreError::Mismatch("no service has registered here".into())),
+    }
+}
+
+pub(super) async fn open_shards(
+    connections: &Arc<Connections>,
+    change: u64,
     shards: u32,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     if shards == 0 {
         return Err(StoreError::Mismatch("a store needs a shard".into()));
     }
-    let query = sqlx::query("UPDATE service SET shards = $1 RETURNING shards");
-    let set = rows(connections, query.bind(lane_number(shards))).await?;
-    if set.is_empty() {
-        return Err(StoreError::Mismatch("no service has registered here".into()));
-    }
-    Ok(())
+    let query = sqlx::query(OPEN).bind(signed(change)).bind(lane_number(shards));
+    Ok(!rows(connections, query).await?.is_empty())
 }
 
 pub(super) async fn lane_heads(connections: &Arc<Connections>) -> Result<Vec<LaneSeq>, StoreError> {

@@ -14,7 +14,7 @@ use super::{
     number::{signed, small, unsigned},
 };
 use crate::{
-    id::{CauseId, Lane, LaneSeq, StreamId, Version},
+    id::{CauseId, EventId, Lane, LaneSeq, StreamId, Version},
     mutant::{Mutant, broken},
     store::{Append, AppendError, Appended, Gap, InboxEntry, NewEvent, NewSnapshot, PositionMove},
 };
@@ -48,9 +48,14 @@ UPDATE positions AS p
   FROM json_each(?1) j
  WHERE p.topic = j.value ->> 0 AND p.lane = j.value ->> 1";
 
+/// Each lane that is written to, as it is before: its head, and the event there.
+const LANES: &str = "
+SELECT l.lane, l.head, (SELECT e.id FROM events e WHERE e.lane = l.lane AND e.lane_seq = l.head)
+  FROM json_each(?1) j CROSS JOIN lanes l WHERE l.lane = CAST(j.key AS INTEGER)";
+
 const COUNT: &str = "
 UPDATE lanes SET head = head + j.value FROM json_each(?1) j
- WHERE lane = CAST(j.key AS INTEGER) RETURNING lane, head";
+ WHERE lane = CAST(j.key AS INTEGER)";
 
 const EVENTS: Into = Into {
     head: "INSERT INTO events (stream, version, id, event_type, payload, saga, causation, time, trace, \
@@ -210,14 +215,21 @@ async fn number(
     if counts.is_empty() {
         return Ok((Appended::default(), vec![None; events.len()]));
     }
-    let rows = sqlx::query(COUNT).bind(json(&counts)?).fetch_all(connection).await;
+    let counts = json(&counts)?;
+    let rows = sqlx::query(LANES).bind(&counts).fetch_all(&mut *connection).await;
     let mut next: BTreeMap<Lane, LaneSeq> = BTreeMap::new();
+    let mut follows = vec![];
     for row in rows.map_err(append_error)? {
         let lane = Lane(row.try_get(0).map_err(append_error)?);
-        let head = unsigned(row.try_get(1).map_err(append_error)?);
-        next.insert(lane, head + 1 - counts.get(&lane).copied().unwrap_or(0));
+        next.insert(lane, unsigned(row.try_get(1).map_err(append_error)?) + 1);
+        let last: Option<Vec<u8>> = row.try_get(2).map_err(append_error)?;
+        let id = last.and_then(|id| uuid::Uuid::from_slice(&id).ok());
+        follows.extend(id.map(|id| (lane, EventId(id))));
     }
-    let appended = Appended { first_in_lane: next.iter().map(|(l, seq)| (*l, *seq)).collect() };
+    sqlx::query(COUNT).bind(&counts).execute(connection).await.map_err(append_error)?;
+    follows.sort();
+    let first_in_lane = next.iter().map(|(lane, seq)| (*lane, *seq)).collect();
+    let appended = Appended { first_in_lane, follows };
     let numbers = events.iter().map(|event| {
         let seq = next.get_mut(&event.route.as_ref()?.lane)?;
         *seq += 1;

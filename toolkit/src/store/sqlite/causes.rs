@@ -29,7 +29,7 @@ pub(super) async fn outcome(
     let first_in_lane = serde_json::from_str(text).map_err(|error| {
         StoreError::Corrupt(format!("the numbers of the cause {cause}: {error}"))
     })?;
-    Ok(Some(Appended { first_in_lane }))
+    Ok(Some(Appended { first_in_lane, follows: vec![] }))
 }
 
 pub(super) async fn answer(

@@ -12,11 +12,12 @@ use super::{BUSY_TIMEOUT, connections::Connections, error::store_error};
 use crate::store::StoreError;
 
 /// Numbered from 1, in order. Released files are frozen: a test holds their checksums.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("event store", include_str!("../../../migrations/sqlite/0001_event_store.sql")),
     ("agenda", include_str!("../../../migrations/sqlite/0002_agenda.sql")),
     ("inbox", include_str!("../../../migrations/sqlite/0003_inbox.sql")),
     ("letters", include_str!("../../../migrations/sqlite/0004_letters.sql")),
+    ("map of lanes", include_str!("../../../migrations/sqlite/0005_map_of_lanes.sql")),
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS quadrille_migrations (
@@ -130,6 +131,7 @@ mod tests {
                 "4fa470d8d17ae79668b413a3c16a706e5260302c2c2f6713e88e554bd0ad841c68aa1bbc6170f7223731c6495cf1f069",
                 "6e6b6d2983e45ff83c6c7261f0d82122067800e78a8bc94d09bcec37826c9c925b80a2f438f3abc37ddaf1045110c7fb",
                 "d15f81a10e52aed6e2cf48d5deb99eddf369b4841bfeb795f145a01ef258b63041ebe32b998460aa8ce062eb68e62be4",
+                "e74121016ba330e471a873dfff026d06cfcc43c2d3dc209558111e1dd794d22abfd2693cdfd8e60c2243ebbd18de5203",
             ],
             "a released migration was edited: add another one instead"
         );

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     id::{Lane, LaneSeq},
-    store::{Floor, Lease, Registered, Registration, StoreError},
+    store::{Floor, Lease, Registered, Registration, ShardChange, StoreError},
 };
 
 /// An expired lease may go to anyone; a token rises whenever it was not simply extended.
@@ -42,7 +42,7 @@ async fn identify(
     connection: &mut SqliteConnection,
     asked: &Registration,
 ) -> Result<Registered, StoreError> {
-    let row = sqlx::query("SELECT name, lanes, shards FROM service")
+    let row = sqlx::query("SELECT name, lanes, CASE shards WHEN 0 THEN closed_from ELSE shards END, shards = 0 FROM service")
         .fetch_optional(&mut *connection)
         .await
         .map_err(store_error)?;
@@ -61,7 +61,10 @@ async fn identify(
             asked.lanes
         )));
     }
-    Ok(Registered { shards: row.try_get(2).map_err(store_error)? })
+    Ok(Registered {
+        shards: row.try_get(2).map_err(store_error)?,
+        closed: row.try_get(3).map_err(store_error)?,
+    })
 }
 
 async fn first(
@@ -71,7 +74,7 @@ async fn first(
     if asked.lanes == 0 || asked.shards == 0 {
         return Err(StoreError::Mismatch("a store needs a lane and a shard".into()));
     }
-    sqlx::query("INSERT INTO service VALUES (1, ?1, ?2, ?3)")
+    sqlx::query("INSERT INTO service (only, name, lanes, shards) VALUES (1, ?1, ?2, ?3)")
         .bind(asked.service.as_str())
         .bind(asked.lanes)
         .bind(asked.shards)
@@ -86,21 +89,42 @@ async fn first(
     .execute(connection)
     .await
     .map_err(store_error)?;
-    Ok(Registered { shards: asked.shards })
+    Ok(Registered { shards: asked.shards, closed: false })
 }
 
-pub(super) async fn set_shards(writer: &Connections, shards: u32) -> Result<(), StoreError> {
+const CLOSE: &str = "
+UPDATE service SET change = change + 1, closed_from = CASE shards WHEN 0 THEN closed_from ELSE shards END,
+       shards = 0
+RETURNING change, closed_from";
+
+pub(super) async fn close_shards(writer: &Connections) -> Result<ShardChange, StoreError> {
+    let mut write = writer.write().await?;
+    let row = sqlx::query(CLOSE).fetch_optional(write.connection()).await.map_err(store_error)?;
+    write.commit().await.map_err(store_error)?;
+    let Some(row) = row else {
+        return Err(StoreError::Mismatch("no service has registered here".into()));
+    };
+    let number = unsigned(row.try_get(0).map_err(store_error)?);
+    Ok(ShardChange { number, shards: row.try_get(1).map_err(store_error)? })
+}
+
+pub(super) async fn open_shards(
+    writer: &Connections,
+    change: u64,
+    shards: u32,
+) -> Result<bool, StoreError> {
     if shards == 0 {
         return Err(StoreError::Mismatch("a store needs a shard".into()));
     }
     let mut write = writer.write().await?;
-    let query = sqlx::query("UPDATE service SET shards = ?1").bind(shards);
-    let set = query.execute(write.connection()).await.map_err(store_error)?;
+    let query = sqlx::query(
+        "UPDATE service SET shards = ?2, closed_from = NULL WHERE change = ?1 AND shards = 0",
+    )
+    .bind(signed(change))
+    .bind(shards);
+    let opened = query.execute(write.connection()).await.map_err(store_error)?;
     write.commit().await.map_err(store_error)?;
-    if set.rows_affected() == 0 {
-        return Err(StoreError::Mismatch("no service has registered here".into()));
-    }
-    Ok(())
+    Ok(opened.rows_affected() > 0)
 }
 
 pub(super) async fn lane_heads(readers: &Connections) -> Result<Vec<LaneSeq>, StoreError> {

@@ -23,8 +23,8 @@ use crate::{
     store::{
         AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
         EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling,
-        Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, StoreError,
-        StreamRead, StreamSlice, memory::MemoryStore,
+        Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, ShardChange,
+        StoreError, StreamRead, StreamSlice, memory::MemoryStore,
     },
 };
 
@@ -289,8 +289,12 @@ impl EventStore for SimStore {
         self.node.write("release", self.inner.release(name, holder)).await
     }
 
-    async fn set_shards(&self, shards: u32) -> Result<(), StoreError> {
-        self.node.write("set_shards", self.inner.set_shards(shards)).await
+    async fn close_shards(&self) -> Result<ShardChange, StoreError> {
+        self.node.write("close_shards", self.inner.close_shards()).await
+    }
+
+    async fn open_shards(&self, change: u64, shards: u32) -> Result<bool, StoreError> {
+        self.node.write("open_shards", self.inner.open_shards(change, shards)).await
     }
 
     async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {

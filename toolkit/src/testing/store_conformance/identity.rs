@@ -20,7 +20,7 @@ pub async fn p09_a_store_belongs_to_one_service(place: &dyn StorePlace) {
     let store = open(place).await;
     let again = place.open().await;
     let own = registration();
-    assert_eq!(again.register(&own).await.unwrap(), Registered { shards: SHARDS });
+    assert_eq!(again.register(&own).await.unwrap(), Registered { shards: SHARDS, closed: false });
     let other = Registration { service: "order".into(), ..own.clone() };
     let why = refused(&*again, &other).await;
     assert!(why.contains("order") && why.contains("payment"), "{why}");
@@ -33,15 +33,36 @@ pub async fn p09_a_store_belongs_to_one_service(place: &dyn StorePlace) {
 /// The number of shards is the store's, until someone changes it there.
 pub async fn p09_shards_change_only_on_purpose(place: &dyn StorePlace) {
     let store = place.open().await;
-    assert!(matches!(store.set_shards(2).await, Err(StoreError::Mismatch(_))), "not registered");
+    assert!(matches!(store.close_shards().await, Err(StoreError::Mismatch(_))), "not registered");
     let none = Registration { shards: 0, ..registration() };
     refused(&*store, &none).await;
     store.register(&registration()).await.unwrap();
     let asked = Registration { shards: 5, ..registration() };
     assert_eq!(store.register(&asked).await.unwrap().shards, SHARDS);
-    store.set_shards(3).await.unwrap();
-    assert_eq!(store.register(&asked).await.unwrap().shards, 3);
-    assert!(matches!(store.set_shards(0).await, Err(StoreError::Mismatch(_))));
+    let change = store.close_shards().await.unwrap();
+    assert_eq!(change.shards, SHARDS);
+    let opened = store.open_shards(change.number, 0).await;
+    assert!(matches!(opened, Err(StoreError::Mismatch(_))), "{opened:?}");
+    assert!(store.open_shards(change.number, 3).await.unwrap());
+    assert_eq!(store.register(&asked).await.unwrap(), Registered { shards: 3, closed: false });
+}
+
+/// While the map is closed it is in force for nobody; the last one to close it may open it, once.
+pub async fn p09_a_closed_map_is_opened_by_the_last_to_close_it(place: &dyn StorePlace) {
+    let (store, other) = (open(place).await, place.open().await);
+    let first = store.close_shards().await.unwrap();
+    let closed = Registered { shards: SHARDS, closed: true };
+    assert_eq!(other.register(&registration()).await.unwrap(), closed);
+    let second = other.close_shards().await.unwrap();
+    assert_eq!(second.shards, SHARDS, "what was in force last");
+    assert!(second.number > first.number);
+    assert!(!store.open_shards(first.number, 7).await.unwrap());
+    assert_eq!(store.register(&registration()).await.unwrap(), closed);
+    assert!(other.open_shards(second.number, 3).await.unwrap());
+    assert!(!other.open_shards(second.number, 9).await.unwrap(), "it has ended");
+    let open = Registered { shards: 3, closed: false };
+    assert_eq!(store.register(&registration()).await.unwrap(), open);
+    assert_eq!(store.close_shards().await.unwrap().shards, 3);
 }
 
 fn floor_at(lane_seq: u64, topic: &str) -> Floor {
@@ -87,7 +108,8 @@ pub async fn p15_what_was_appended_is_there_after_a_restart(place: &dyn StorePla
         append.held.push(HeldChange::Hold(Box::new(parked(&source(0), "m", "k", 4))));
         store.append(&append).await.unwrap();
         store.set_floor(&floor_at(1, "t")).await.unwrap();
-        store.set_shards(7).await.unwrap();
+        let change = store.close_shards().await.unwrap();
+        assert!(store.open_shards(change.number, 7).await.unwrap());
     }
     let store = place.open().await;
     assert_eq!(store.register(&registration()).await.unwrap().shards, 7);

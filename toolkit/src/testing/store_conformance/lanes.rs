@@ -38,6 +38,30 @@ pub async fn p05_numbers_in_a_lane_follow_the_append(place: &dyn StorePlace) {
     );
 }
 
+/// An append says which event its first one in each lane follows, whoever appended that.
+pub async fn p08_an_append_says_what_it_follows(place: &dyn StorePlace) {
+    let (store, other) = (open(place).await, place.open().await);
+    let (a, b) = (stream("a"), stream("b"));
+    let first =
+        vec![public(&a, 1, 0, "k"), event(&a, 2), public(&a, 3, 2, "k"), public(&a, 4, 0, "k")];
+    let appended = store.append(&append(first.clone())).await.unwrap();
+    assert_eq!(appended.follows, [], "nothing was there");
+    let private = store.append(&append(vec![event(&b, 1)])).await.unwrap();
+    assert_eq!(private.follows, []);
+    let second = vec![public(&b, 2, 1, "k"), public(&b, 3, 0, "k"), public(&b, 4, 0, "k")];
+    let appended = other.append(&append(second.clone())).await.unwrap();
+    assert_eq!(appended.first_in_lane, [(Lane(0), 3), (Lane(1), 1)]);
+    assert_eq!(appended.follows, [(Lane(0), first[3].id)]);
+    let failing = append(vec![public(&a, 9, 0, "k")]);
+    assert_fails!(store.append(&failing).await, AppendError::Conflict { .. });
+    let third = append(vec![public(&a, 5, 2, "k"), public(&a, 6, 1, "k"), public(&a, 7, 0, "k")]);
+    let appended = store.append(&third).await.unwrap();
+    let expected = [(Lane(0), second[2].id), (Lane(1), second[0].id), (Lane(2), first[2].id)];
+    assert_eq!(appended.follows, expected);
+    let outcome = store.outcome(third.cause.unwrap()).await.unwrap().unwrap();
+    assert_eq!((outcome.first_in_lane, outcome.follows), (appended.first_in_lane, vec![]));
+}
+
 /// A reader gets no more than it asks for, from where it asks.
 pub async fn p05_reading_a_lane_is_limited(place: &dyn StorePlace) {
     let store = open(place).await;

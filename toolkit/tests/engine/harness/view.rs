@@ -72,7 +72,7 @@ impl World {
     pub async fn all_published(&self) {
         for lane in 0..self.lanes {
             until_true(&format!("lane {lane} of the log to be level with the store"), || async {
-                self.store.lane_heads().await.unwrap()[lane as usize]
+                self.store.inner().lane_heads().await.unwrap()[lane as usize]
                     <= self.published(lane).await.last().map_or(0, |(seq, _)| *seq)
             })
             .await;

@@ -103,6 +103,15 @@ impl World {
         self.start_between(store, Arc::new(self.log.clone()), config).await.expect("it starts")
     }
 
+    /// Another instance on the same data, whom no fault and no hold concerns, with so many shards.
+    pub async fn start_on(&self, store: MemoryStore, shards: u32) -> Instance {
+        let mut config = self.config.clone();
+        config.shards = shards;
+        config.sources = Some(vec![]);
+        let log = Arc::new(self.log.clone());
+        self.start_between(Arc::new(store), log, config).await.expect("it starts")
+    }
+
     pub async fn start_between(
         &self,
         store: Arc<dyn EventStore>,
