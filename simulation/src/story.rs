@@ -7,12 +7,16 @@ use order::{CancelOrder, Orders, PlaceOrder};
 use payment::{Payment, SetFunds};
 use quadrille::testing::{
     Simulation,
-    simulation::{Actor, Dice},
+    simulation::{Actor, Dice, Outside},
 };
 use schemas::{AccountId, CancellationReason, Money, OrderId, OrderLine, OrderLines, Sku};
 use shipping::Shipping;
 
-use crate::laws;
+use crate::{
+    gateway, laws,
+    parcels::{self, CARRIER, Tracking},
+    person,
+};
 
 /// Orders of one run.
 const ORDERS: usize = 8;
@@ -38,15 +42,30 @@ pub fn story() -> Simulation {
 /// The story with so many orders, and so many instances of each service.
 #[must_use]
 pub fn story_of(orders: usize, instances: usize) -> Simulation {
-    laws::all(services(instances).sagas(orders).prepare(prepare).saga(customer))
+    let story = services(instances)
+        .service(1, || Tracking)
+        .foreign(CARRIER, 2)
+        .performers::<Payment>(gateway::performers)
+        .sagas(orders)
+        .prepare(prepare)
+        .saga(customer);
+    laws::all(person::looks_after(story)).law("each scan is noted once, in order", laws::scans)
 }
 
 fn services(instances: usize) -> Simulation {
     Simulation::new()
         .service(instances, || Orders)
-        .service(instances, Payment::default)
+        .service_in(instances, payment)
         .service(instances, || Inventory)
         .service(instances, Shipping::default)
+}
+
+/// Two of three runs charge through the gateway.
+fn payment(outside: &Outside) -> Payment {
+    match outside.dice("charging").below(3) {
+        0 => Payment::default(),
+        _ => Payment::through("http://gateway.simulated".parse().unwrap_or_else(|e| panic!("{e}"))),
+    }
 }
 
 /// One order that is placed and cancelled while it is on its way, for the bounded search.
@@ -84,8 +103,7 @@ async fn one_customer(actor: Actor, saga: usize) {
 /// Fills the accounts and the shelves.
 async fn prepare(actor: Actor) {
     for account in accounts() {
-        let minor = if account.to_string() == POOR_ACCOUNT { 1 } else { FUNDS_MINOR };
-        let funds = SetFunds { funds: money(minor) };
+        let funds = SetFunds { funds: funds_of(&account) };
         let set = actor.at::<Payment>().execute(&account, funds).await;
         assert!(set.is_ok(), "{account}: {set:?}");
     }
@@ -98,6 +116,11 @@ async fn prepare(actor: Actor) {
 pub(crate) fn accounts() -> Vec<AccountId> {
     let names = (0..ACCOUNTS).map(|n| format!("account-{n}"));
     names.chain([POOR_ACCOUNT.to_owned()]).map(|name| id(&name)).collect()
+}
+
+/// What an account has at first, here or at the gateway.
+pub(crate) fn funds_of(account: &AccountId) -> Money {
+    money(if account.to_string() == POOR_ACCOUNT { 1 } else { FUNDS_MINOR })
 }
 
 pub(crate) fn skus() -> Vec<Sku> {
@@ -116,6 +139,7 @@ async fn customer(actor: Actor, saga: usize) {
     let place = placement(&order, &mut dice);
     let placed = actor.at::<Orders>().execute(&order, place).await;
     assert!(placed.is_ok(), "{order}: {placed:?}");
+    parcels::scan(&actor, saga);
     let (after, reason) = match dice.below(10) {
         0..3 => (Duration::from_millis(dice.below(60)), CancellationReason::Customer),
         3..5 => (Duration::from_millis(dice.below(8_000)), CancellationReason::Customer),
@@ -162,7 +186,7 @@ fn line(sku: &str, quantity: u64, minor: u64) -> OrderLine {
     OrderLine { sku: id(sku), quantity, price: money(minor) }
 }
 
-fn money(minor: u64) -> Money {
+pub(crate) fn money(minor: u64) -> Money {
     Money::new(minor, id("EUR")).unwrap_or_else(|e| panic!("an amount of the story: {e}"))
 }
 

@@ -31,6 +31,7 @@ pub(crate) use sealed::Verdict as CommitVerdict;
 pub(crate) use work::{AgendaStep, AgendaWork, Fresh, RetryGroup, Work};
 
 use super::{
+    accidents::Accidents,
     lanes::{HeldKey, LaneBook},
     limits::{Limits, RetryPolicy},
     status::Status,
@@ -54,6 +55,7 @@ pub(crate) struct Decider<S: Service> {
     /// Whether someone is to be told of dead letters.
     alerts: bool,
     status: Arc<Status>,
+    accidents: Accidents,
     pub(crate) lanes: LaneBook,
     cache: LruCache<StreamId, Entry>,
     pending: VecDeque<Work>,
@@ -79,6 +81,7 @@ pub(crate) struct Parts<S: Service> {
     pub(crate) output_lanes: u32,
     pub(crate) alerts: bool,
     pub(crate) status: Arc<Status>,
+    pub(crate) accidents: Accidents,
 }
 
 impl<S: Service> Decider<S> {
@@ -95,6 +98,7 @@ impl<S: Service> Decider<S> {
             output_lanes: parts.output_lanes,
             alerts: parts.alerts,
             status: parts.status,
+            accidents: parts.accidents,
             lanes: LaneBook::default(),
             cache: LruCache::new(cached),
             pending: VecDeque::new(),

@@ -111,6 +111,14 @@ impl Actor {
         self.nap(duration).await;
     }
 
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.crowd.core
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     fn nap(&self, duration: Duration) -> Sleep {
         self.crowd.core.exec.sleep(duration)
     }
@@ -124,7 +132,7 @@ impl Actor {
     /// Chance of this actor's own, from the seed; another `purpose` gives other numbers.
     #[must_use]
     pub fn dice(&self, purpose: &str) -> Dice {
-        Dice::of(self.crowd.core.seed, &format!("{} {purpose}", self.name), 0)
+        dice_of(self.crowd.core.seed, &self.name, purpose)
     }
 }
 
@@ -207,6 +215,11 @@ impl<S: Service> Desk<S> {
             self.actor.nap(Duration::from_millis(dice.between(20, 400))).await;
         }
     }
+}
+
+/// Chance of an actor's own.
+pub(super) fn dice_of(seed: u64, actor: &str, purpose: &str) -> Dice {
+    Dice::of(seed, &format!("{actor} {purpose}"), 0)
 }
 
 /// An id that the same command has in every run.

@@ -14,9 +14,11 @@ use super::{
     chance::{Dice, StableHash},
     executor::{Executor, GroupId, Schedule, WORLD},
     faults::Fault,
+    outside::Places,
     plan::{Plan, Site, Source},
     report::Broken,
     trace::{Detail, Trace},
+    tries::Tries,
     witness::Witness,
 };
 use crate::{
@@ -72,6 +74,10 @@ pub(super) struct Core {
     outages: Mutex<BTreeMap<usize, Timestamp>>,
     /// Commands that wait for their answer.
     pub(super) asking: AtomicU64,
+    /// What is still to arrive outside, or from there.
+    pub(super) on_their_way: AtomicU64,
+    pub(super) places: Places,
+    tries: Mutex<Tries>,
 }
 
 impl fmt::Debug for Core {
@@ -156,6 +162,9 @@ impl Core {
             log_breaks: Mutex::default(),
             outages: Mutex::default(),
             asking: AtomicU64::new(0),
+            on_their_way: AtomicU64::new(0),
+            places: Places::default(),
+            tries: Mutex::default(),
         })
     }
 
@@ -169,6 +178,10 @@ impl Core {
 
     pub(super) fn witness(&self) -> MutexGuard<'_, Witness> {
         lock(&self.witness)
+    }
+
+    pub(super) fn tries(&self) -> MutexGuard<'_, Tries> {
+        lock(&self.tries)
     }
 
     pub(super) fn graveyard(&self) -> MutexGuard<'_, Vec<Box<dyn Subscription>>> {
@@ -249,6 +262,21 @@ impl Core {
                 what();
             }),
         );
+    }
+
+    /// Does something later, before which it is not quiet.
+    pub(super) fn arrive_later(
+        self: &Arc<Self>,
+        after: Duration,
+        what: impl FnOnce() + Send + 'static,
+    ) {
+        let core = self.clone();
+        core.on_their_way.fetch_add(1, Ordering::Relaxed);
+        self.later(after, move || {
+            core.changed();
+            what();
+            core.on_their_way.fetch_sub(1, Ordering::Relaxed);
+        });
     }
 
     pub(super) fn boot_later(self: &Arc<Self>, seat: Seat, after: Duration) {
