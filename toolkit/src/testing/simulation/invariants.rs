@@ -13,13 +13,13 @@ use crate::{
     id::{EventId, Lane, LaneSeq, SourceLane},
     log::{EventLog as _, LogRecord, record},
     store::{
-        AgendaKind, AgendaQuery, AgendaState, EventStore as _, HeldState, Letter, Position,
-        RecordedEvent,
+        AgendaKind, AgendaQuery, AgendaState, EventStore as _, HeldMessage, HeldState, Letter,
+        Position, RecordedEvent,
     },
 };
 
-/// Held messages that are looked at; one is enough to tell.
-const HELD_MAX: usize = 3;
+/// Held messages that are looked at.
+const HELD_MAX: usize = 1_000;
 
 /// Why it is not quiet yet; `None` when it is: everything is published, read and applied, nothing is
 /// parked, nobody waits for an answer, and every instance is up.
@@ -94,7 +94,7 @@ fn unapplied(
     }
     let held = [HeldState::Parked, HeldState::Waiting].into_iter().find_map(|state| {
         let held = of.store.held_in(state, HELD_MAX).now_or_never()?.unwrap_or_default();
-        let first = held.first()?;
+        let first = held.iter().find(|held| !behind_a_dead_one(of, held))?;
         let told = format!(
             "{} holds {} of {} ({state:?}, due {}): {}",
             of.name, first.event_type, first.key, first.next_at, first.reason
@@ -102,6 +102,14 @@ fn unapplied(
         Some(told)
     });
     held.or_else(|| pending(crowd, of))
+}
+
+/// It waits for a person and for nothing else: that is for the person's sake unrest, or a dead letter in
+/// the end.
+fn behind_a_dead_one(service: &ServiceCore, held: &HeldMessage) -> bool {
+    let heads = service.store.held(&held.source, &held.key, 1).now_or_never();
+    let heads = heads.and_then(Result::ok).unwrap_or_default();
+    heads.first().is_some_and(|head| head.state == HeldState::Dead)
 }
 
 /// The lanes of a topic that is no service's, and where they end.
@@ -133,7 +141,6 @@ pub(super) fn wrong(crowd: &Crowd) -> Option<Broken> {
             lanes_and_log(crowd, service),
             streams(service),
             if fell_back { None } else { causes(crowd, number) },
-            dead(service),
         ];
         if let Some(broken) = checks.into_iter().flatten().next() {
             return Some(broken);
@@ -212,7 +219,8 @@ fn causes(crowd: &Crowd, service: usize) -> Option<Broken> {
     Some(Broken::invariant("every cause is applied once", told))
 }
 
-fn dead(service: &ServiceCore) -> Option<Broken> {
+/// A dead letter on which nobody rules.
+pub(super) fn dead(service: &ServiceCore) -> Option<Broken> {
     let aside = |letter: &Letter| match letter {
         Letter::Message(held) => held.state == HeldState::Aside,
         Letter::Item(_) => false,

@@ -99,7 +99,6 @@ impl View {
     }
 
     /// The state of a place outside; as it is made when nobody has reached it.
-    #[must_use]
     pub fn outside<T: Default + Send + 'static, R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(&*lock(&self.core.places.of::<T>()))
     }

@@ -325,6 +325,10 @@ impl World<'_> {
         if last && let Some(broken) = invariants::wrong(&self.crowd) {
             return self.core.fail(broken);
         }
+        // Nobody will rule on it: that says more than a law that it breaks.
+        if let Some(broken) = self.core.services.iter().find_map(invariants::dead) {
+            return self.core.fail(broken);
+        }
         // Answers that were given may rest on what a store has lost since.
         if self.core.witness().lost_something() || !(last || self.scenario.laws_at_quiet_points) {
             return;
