@@ -16,7 +16,7 @@ use schemas::{
 
 use crate::{
     gateway::Books,
-    parcels::{Parcel, Scans, Tracking, parcel_of},
+    parcels::{Answered, Parcel, Scans, Tracking, parcel_of},
     story::{EACH, accounts, funds_of, order_of, skus},
 };
 
@@ -130,6 +130,22 @@ pub(crate) fn scans(view: &View) -> Result<(), String> {
         let noted = view.load::<Tracking, Parcel>(&parcel_of(*saga)).unwrap_or_default().scans;
         if noted != wanted {
             return Err(format!("of parcel {saga} the scans {noted:?} are noted, not {wanted:?}"));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn weighings(view: &View) -> Result<(), String> {
+    let answered = view.outside(|answered: &Answered| answered.0.clone());
+    for (parcel, Parcel { mut weighings, .. }) in view.all::<Tracking, Parcel>() {
+        let count = weighings.len();
+        weighings.sort_unstable();
+        weighings.dedup();
+        let lost = answered.iter().find(|(of, nth)| *of == parcel && !weighings.contains(nth));
+        if count != weighings.len() || lost.is_some() {
+            return Err(format!(
+                "{parcel} was weighed {count} times: {weighings:?}; lost: {lost:?}"
+            ));
         }
     }
     Ok(())

@@ -35,12 +35,32 @@ pub struct Noted {
 pub struct Parcel {
     /// Their numbers.
     pub scans: Vec<u32>,
+    /// How it was weighed: the numbers of the calls.
+    pub weighings: Vec<u32>,
 }
+
+/// The parcel was weighed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
+#[event(type = "parcel.weighed", private)]
+pub struct Weighed {
+    /// The number of the call.
+    pub nth: u32,
+}
+
+/// The weighings that were answered: parcel and number of the call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answered(pub(crate) Vec<(String, u32)>);
 
 impl Aggregate for Parcel {
     const NAME: &'static str = "parcel";
     type Id = str;
-    type Events = (Noted,);
+    type Events = (Noted, Weighed);
+}
+
+impl Apply<Weighed> for Parcel {
+    fn apply(&mut self, weighed: &Weighed) {
+        self.weighings.push(weighed.nth);
+    }
 }
 
 impl Apply<Noted> for Parcel {
@@ -66,13 +86,31 @@ impl Command for Note {
     }
 }
 
+/// Weighs the parcel, as often as it is told: it is given no id, and must not be decided twice.
+#[derive(Clone, Debug)]
+pub struct Weigh {
+    /// The number of the call.
+    pub nth: u32,
+}
+
+impl Command for Weigh {
+    type Aggregate = Parcel;
+    type Emits = (Weighed,);
+    type Refusal = NoRefusal;
+
+    fn decide(self, parcel: &mut Facts<'_, Self>) -> Result<(), NoRefusal> {
+        parcel.record(Weighed { nth: self.nth });
+        Ok(())
+    }
+}
+
 /// The service.
 #[derive(Clone, Copy, Debug)]
 pub struct Tracking;
 
 impl Service for Tracking {
     const NAME: &'static str = "tracking";
-    type Commands = ();
+    type Commands = (Weigh,);
     type Handles = (ParcelScanned,);
     type Steps = ();
 }
@@ -132,5 +170,19 @@ pub(crate) fn scan(carrier: &Actor, saga: usize) {
             payload: payload.to_string().into_bytes(),
         };
         carrier.send(CARRIER, &scanned);
+    }
+}
+
+/// How often a parcel is weighed.
+const WEIGHINGS: u32 = 3;
+
+/// Someone puts the parcel on the scales, and does not insist on an answer.
+pub(crate) async fn weigh(carrier: &Actor, saga: usize) {
+    let parcel = parcel_of(saga);
+    for nth in 1..=WEIGHINGS {
+        let weighed = carrier.at::<Tracking>().execute_unnamed(&*parcel, Weigh { nth }).await;
+        if weighed.is_some() {
+            carrier.remember(|answered: &mut Answered| answered.0.push((parcel.clone(), nth)));
+        }
     }
 }

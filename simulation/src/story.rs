@@ -49,7 +49,10 @@ pub fn story_of(orders: usize, instances: usize) -> Simulation {
         .sagas(orders)
         .prepare(prepare)
         .saga(customer);
-    laws::all(person::looks_after(story)).law("each scan is noted once, in order", laws::scans)
+    laws::all(person::looks_after(story)).law("each scan is noted once, in order", laws::scans).law(
+        "what is asked once is done once at most, and done when it is answered",
+        laws::weighings,
+    )
 }
 
 fn services(instances: usize) -> Simulation {
@@ -134,12 +137,17 @@ pub(crate) fn order_of(saga: usize) -> OrderId {
 
 /// Places an order; some want it cancelled before long, and some lose their patience after half an hour.
 async fn customer(actor: Actor, saga: usize) {
+    buy(&actor, saga).await;
+    parcels::weigh(&actor, saga).await;
+}
+
+async fn buy(actor: &Actor, saga: usize) {
     let mut dice = actor.dice("order");
     let order = order_of(saga);
     let place = placement(&order, &mut dice);
     let placed = actor.at::<Orders>().execute(&order, place).await;
     assert!(placed.is_ok(), "{order}: {placed:?}");
-    parcels::scan(&actor, saga);
+    parcels::scan(actor, saga);
     let (after, reason) = match dice.below(10) {
         0..3 => (Duration::from_millis(dice.below(60)), CancellationReason::Customer),
         3..5 => (Duration::from_millis(dice.below(8_000)), CancellationReason::Customer),

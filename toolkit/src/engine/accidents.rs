@@ -4,7 +4,9 @@ use std::fmt;
 #[cfg(any(test, feature = "testing"))]
 use std::sync::Arc;
 
-use crate::{error::HandlerError, event::Origin, handler::Run};
+#[cfg(any(test, feature = "testing"))]
+use crate::error::HandlerError;
+use crate::{event::Origin, handler::Run};
 
 /// When a handler fails.
 #[derive(Debug)]
