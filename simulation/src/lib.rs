@@ -7,4 +7,4 @@ pub mod parcels;
 mod person;
 pub mod story;
 
-pub use story::{one_order, story, story_of};
+pub use story::{Charged, one_order, story, story_of};

@@ -7,7 +7,7 @@ use order::{CancelOrder, Orders, PlaceOrder};
 use payment::{Payment, SetFunds};
 use quadrille::testing::{
     Simulation,
-    simulation::{Actor, Dice, Outside},
+    simulation::{Actor, Dice, FaultKind, Faults, Outside},
 };
 use schemas::{AccountId, CancellationReason, Money, OrderId, OrderLine, OrderLines, Sku};
 use shipping::Shipping;
@@ -42,10 +42,9 @@ pub fn story() -> Simulation {
 /// The story with so many orders, and so many instances of each service.
 #[must_use]
 pub fn story_of(orders: usize, instances: usize) -> Simulation {
-    let story = services(instances)
+    let story = services(instances, payment)
         .service(1, || Tracking)
         .foreign(CARRIER, 2)
-        .performers::<Payment>(gateway::performers)
         .sagas(orders)
         .prepare(prepare)
         .saga(customer);
@@ -55,27 +54,53 @@ pub fn story_of(orders: usize, instances: usize) -> Simulation {
     )
 }
 
-fn services(instances: usize) -> Simulation {
+fn services<F>(instances: usize, payment: F) -> Simulation
+where
+    F: Fn(&Outside) -> Payment + Send + Sync + 'static,
+{
     Simulation::new()
         .service(instances, || Orders)
         .service_in(instances, payment)
         .service(instances, || Inventory)
         .service(instances, Shipping::default)
+        .performers::<Payment>(gateway::performers)
 }
 
 /// Two of three runs charge through the gateway.
 fn payment(outside: &Outside) -> Payment {
     match outside.dice("charging").below(3) {
         0 => Payment::default(),
-        _ => Payment::through("http://gateway.simulated".parse().unwrap_or_else(|e| panic!("{e}"))),
+        _ => through_the_gateway(),
     }
 }
 
-/// One order that is placed and cancelled while it is on its way, for the bounded search.
+/// Its performers never call this address: the simulation's stand in for them.
+fn through_the_gateway() -> Payment {
+    Payment::through("http://gateway.simulated".parse().unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// One order that is placed and cancelled while it is on its way, for the bounded search: every fault of a
+/// port is in it, handlers do not fail by themselves.
 #[must_use]
-pub fn one_order(instances: usize) -> Simulation {
-    let simulation = services(instances).lanes(1).sagas(1).prepare(prepare_one).saga(one_customer);
-    laws::all(simulation).replayed_by("cargo xtask sim --replay {}")
+pub fn one_order(instances: usize, charging: Charged) -> Simulation {
+    let faults =
+        Faults::default().with(FaultKind::HandlerFailure, 0.0).with(FaultKind::HandlerDeath, 0.0);
+    let payment = move |_: &Outside| match charging {
+        Charged::Here => Payment::default(),
+        Charged::Outside => through_the_gateway(),
+    };
+    let simulation = services(instances, payment).lanes(1).sagas(1).faults(faults);
+    let simulation = simulation.prepare(prepare_one).saga(one_customer);
+    laws::all(person::looks_after(simulation)).replayed_by("cargo xtask sim --replay {}")
+}
+
+/// Where the one order of the bounded search is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charged {
+    /// To an account of the payment service.
+    Here,
+    /// Through the gateway: an effect.
+    Outside,
 }
 
 async fn prepare_one(actor: Actor) {

@@ -16,7 +16,7 @@ fn the_laws_hold_whatever_fails() {
 
 #[test]
 fn one_order_survives_some_of_the_runs_with_one_fault() {
-    let explored = simulation::one_order(1).explore(1, 150, |_, _| {});
+    let explored = simulation::one_order(1, simulation::Charged::Here).explore(1, 150, |_, _| {});
     let explored = explored.unwrap_or_else(|found| panic!("{found}"));
     assert_eq!(explored.total(), 150);
 }

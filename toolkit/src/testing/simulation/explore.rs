@@ -22,6 +22,8 @@ pub struct Explored {
     /// Places that were passed over, because the same call was made before and nothing in the world had
     /// changed since: all runs together.
     pub repeated: u64,
+    /// Runs that are known of and were not made, because there were too many.
+    pub left: u64,
     /// Whether that was all of them.
     pub complete: bool,
 }
@@ -61,7 +63,7 @@ pub(super) fn explore(
     runs_max: u64,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Explored, Box<Counterexample>> {
-    let explored = Explored { runs: vec![0; faults_max + 1], repeated: 0, complete: true };
+    let explored = Explored { runs: vec![0; faults_max + 1], repeated: 0, left: 0, complete: true };
     let mut open = vec![vec![]; faults_max + 1];
     open[0].push(vec![]);
     let shared = Shared { open, busy: 0, begun: 0, explored, broken: None };
@@ -75,6 +77,7 @@ pub(super) fn explore(
     });
     let (explored, broken) = {
         let mut shared = search.lock();
+        shared.explored.left = shared.open.iter().map(|open| open.len() as u64).sum();
         (shared.explored.clone(), shared.broken.take())
     };
     match broken {
