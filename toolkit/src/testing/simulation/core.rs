@@ -78,6 +78,8 @@ pub(super) struct Core {
     pub(super) on_their_way: AtomicU64,
     pub(super) places: Places,
     tries: Mutex<Tries>,
+    /// Requests that end a transaction and are still on their way: whether they commit.
+    late_ends: Mutex<BTreeMap<(Arc<str>, u64), bool>>,
 }
 
 impl fmt::Debug for Core {
@@ -165,6 +167,7 @@ impl Core {
             on_their_way: AtomicU64::new(0),
             places: Places::default(),
             tries: Mutex::default(),
+            late_ends: Mutex::default(),
         })
     }
 
@@ -306,6 +309,16 @@ impl Core {
         let producer = self.log.init_producer(id);
         lock(&self.epochs).insert(producer.transactional_id.clone(), producer.epoch);
         producer
+    }
+
+    /// The end of a transaction that is on its way for this epoch: puts one there, or takes it.
+    pub(super) fn late_end(&self, producer: &ProducerEpoch, put: Option<bool>) -> Option<bool> {
+        let (mut ends, epoch) =
+            (lock(&self.late_ends), (producer.transactional_id.clone(), producer.epoch));
+        match put {
+            Some(commit) => ends.insert(epoch, commit),
+            None => ends.remove(&epoch),
+        }
     }
 
     pub(super) fn is_newest(&self, producer: &ProducerEpoch) -> bool {
