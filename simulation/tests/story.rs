@@ -41,3 +41,11 @@ fn another_process_in_another_environment_gives_the_same_run() {
         assert!(told.contains(&own), "seed {seed}: {own}");
     }
 }
+
+#[test]
+fn one_order_that_is_charged_outside_survives_some_of_the_runs_with_one_fault() {
+    let story = simulation::one_order(1, simulation::Charged::Outside);
+    let explored = story.explore(1, 120, |_, _| {}).unwrap_or_else(|found| panic!("{found}"));
+    assert_eq!((explored.total(), explored.complete), (120, false));
+    assert!(explored.left > 100, "{explored:?}");
+}
