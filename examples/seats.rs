@@ -214,3 +214,17 @@ fn counting_in_memory_is_found_out() {
     let found = seats(true).check(0..200).expect_err("the hall forgets what it has not committed");
     assert!(found.broken.is_law, "{found}");
 }
+
+/// docs/simulation.md shows this run; where the engine takes another step, the page is written anew from
+/// `cargo run --example seats -- bug`.
+#[test]
+fn the_guide_shows_the_run_that_is_found() {
+    let guide = include_str!("../docs/simulation.md");
+    let found = seats(true).check(0..200).expect_err("the hall forgets what it has not committed");
+    for line in found.to_string().lines() {
+        assert!(
+            guide.contains(line.trim_end()),
+            "the guide lacks {line:?}; it should show:\n{found}"
+        );
+    }
+}

@@ -31,13 +31,23 @@ pub(crate) struct Args {
     /// Explore one order's story to the end instead: every run with up to F faults
     #[arg(long, value_name = "F", num_args = 0..=1, default_missing_value = "2", conflicts_with_all = ["seeds", "from", "replay"])]
     pub(crate) exhaustive: Option<usize>,
-    /// With --exhaustive: instances of each service
-    #[arg(long, value_name = "I", requires = "exhaustive", default_value_t = 1)]
+    /// With --exhaustive, and to replay what it has found: instances of each service
+    #[arg(long, value_name = "I", default_value_t = 1)]
     pub(crate) instances: usize,
+    /// With --exhaustive, and to replay what it has found: the order is charged through a gateway outside
+    #[arg(long)]
+    pub(crate) gateway: bool,
     /// With --exhaustive: stop after so many runs, and say that it was not all
     #[arg(long, value_name = "N", requires = "exhaustive", default_value_t = u64::MAX)]
     pub(crate) runs_max: u64,
     /// With --replay: tell every call of a port too
     #[arg(long, requires = "replay")]
     pub(crate) calls: bool,
+}
+
+impl Args {
+    /// Where the one order of the bounded search is charged.
+    pub(crate) fn charged(&self) -> simulation::Charged {
+        if self.gateway { simulation::Charged::Outside } else { simulation::Charged::Here }
+    }
 }

@@ -12,7 +12,7 @@ use crate::args::Args;
 pub(crate) fn run(args: &Args, faults_max: usize) -> bool {
     let started = Instant::now();
     let bar = if args.json { ProgressBar::hidden() } else { bar() };
-    let story = simulation::one_order(args.instances);
+    let story = simulation::one_order(args.instances, args.charged());
     let explored = story.explore(faults_max, args.runs_max, |done, known| {
         bar.set_length(known);
         bar.set_position(done);
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, faults_max: usize) -> bool {
             "{}",
             json!({
                 "runs": explored.total(), "by_faults": explored.runs, "repeated": explored.repeated,
-                "complete": explored.complete, "failures": 0, "seconds": seconds,
+                "left": explored.left, "complete": explored.complete, "failures": 0, "seconds": seconds,
             })
         );
         return true;
@@ -47,7 +47,10 @@ pub(crate) fn run(args: &Args, faults_max: usize) -> bool {
     for (faults, runs) in explored.runs.iter().enumerate() {
         println!("{runs:>10} runs with {faults} faults");
     }
-    let all = if explored.complete { "that was all of them" } else { "that was NOT all of them" };
+    let all = match explored.left {
+        0 if explored.complete => "that was all of them".to_owned(),
+        left => format!("that was NOT all of them: {left} more are known"),
+    };
     println!("{} runs explored, {all}; nothing is broken. {:.1} s", explored.total(), seconds);
     println!(
         "{} places were passed over: the same call, and nothing had changed since it was made before",

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 /// A run of the bounded search is one of the small story.
 fn story_for(token: &str, args: &Args) -> Simulation {
     if token.contains(";brief;") {
-        simulation::one_order(args.instances)
+        simulation::one_order(args.instances, args.charged())
     } else {
         simulation::story()
     }

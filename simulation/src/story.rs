@@ -7,12 +7,16 @@ use order::{CancelOrder, Orders, PlaceOrder};
 use payment::{Payment, SetFunds};
 use quadrille::testing::{
     Simulation,
-    simulation::{Actor, Dice},
+    simulation::{Actor, Dice, FaultKind, Faults, Outside},
 };
 use schemas::{AccountId, CancellationReason, Money, OrderId, OrderLine, OrderLines, Sku};
 use shipping::Shipping;
 
-use crate::laws;
+use crate::{
+    gateway, laws,
+    parcels::{self, CARRIER, Tracking},
+    person,
+};
 
 /// Orders of one run.
 const ORDERS: usize = 8;
@@ -38,22 +42,65 @@ pub fn story() -> Simulation {
 /// The story with so many orders, and so many instances of each service.
 #[must_use]
 pub fn story_of(orders: usize, instances: usize) -> Simulation {
-    laws::all(services(instances).sagas(orders).prepare(prepare).saga(customer))
+    let story = services(instances, payment)
+        .service(1, || Tracking)
+        .foreign(CARRIER, 2)
+        .sagas(orders)
+        .prepare(prepare)
+        .saga(customer);
+    laws::all(person::looks_after(story)).law("each scan is noted once, in order", laws::scans).law(
+        "what is asked once is done once at most, and done when it is answered",
+        laws::weighings,
+    )
 }
 
-fn services(instances: usize) -> Simulation {
+fn services<F>(instances: usize, payment: F) -> Simulation
+where
+    F: Fn(&Outside) -> Payment + Send + Sync + 'static,
+{
     Simulation::new()
         .service(instances, || Orders)
-        .service(instances, Payment::default)
+        .service_in(instances, payment)
         .service(instances, || Inventory)
         .service(instances, Shipping::default)
+        .performers::<Payment>(gateway::performers)
 }
 
-/// One order that is placed and cancelled while it is on its way, for the bounded search.
+/// Two of three runs charge through the gateway.
+fn payment(outside: &Outside) -> Payment {
+    match outside.dice("charging").below(3) {
+        0 => Payment::default(),
+        _ => through_the_gateway(),
+    }
+}
+
+/// Its performers never call this address: the simulation's stand in for them.
+fn through_the_gateway() -> Payment {
+    Payment::through("http://gateway.simulated".parse().unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// One order that is placed and cancelled while it is on its way, for the bounded search: every fault of a
+/// port is in it, handlers do not fail by themselves.
 #[must_use]
-pub fn one_order(instances: usize) -> Simulation {
-    let simulation = services(instances).lanes(1).sagas(1).prepare(prepare_one).saga(one_customer);
-    laws::all(simulation).replayed_by("cargo xtask sim --replay {}")
+pub fn one_order(instances: usize, charging: Charged) -> Simulation {
+    let faults =
+        Faults::default().with(FaultKind::HandlerFailure, 0.0).with(FaultKind::HandlerDeath, 0.0);
+    let payment = move |_: &Outside| match charging {
+        Charged::Here => Payment::default(),
+        Charged::Outside => through_the_gateway(),
+    };
+    let simulation = services(instances, payment).lanes(1).sagas(1).faults(faults);
+    let simulation = simulation.prepare(prepare_one).saga(one_customer);
+    laws::all(person::looks_after(simulation)).replayed_by("cargo xtask sim --replay {}")
+}
+
+/// Where the one order of the bounded search is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charged {
+    /// To an account of the payment service.
+    Here,
+    /// Through the gateway: an effect.
+    Outside,
 }
 
 async fn prepare_one(actor: Actor) {
@@ -84,8 +131,7 @@ async fn one_customer(actor: Actor, saga: usize) {
 /// Fills the accounts and the shelves.
 async fn prepare(actor: Actor) {
     for account in accounts() {
-        let minor = if account.to_string() == POOR_ACCOUNT { 1 } else { FUNDS_MINOR };
-        let funds = SetFunds { funds: money(minor) };
+        let funds = SetFunds { funds: funds_of(&account) };
         let set = actor.at::<Payment>().execute(&account, funds).await;
         assert!(set.is_ok(), "{account}: {set:?}");
     }
@@ -100,6 +146,11 @@ pub(crate) fn accounts() -> Vec<AccountId> {
     names.chain([POOR_ACCOUNT.to_owned()]).map(|name| id(&name)).collect()
 }
 
+/// What an account has at first, here or at the gateway.
+pub(crate) fn funds_of(account: &AccountId) -> Money {
+    money(if account.to_string() == POOR_ACCOUNT { 1 } else { FUNDS_MINOR })
+}
+
 pub(crate) fn skus() -> Vec<Sku> {
     (0..SKUS).map(|n| id(&format!("sku-{n}"))).collect()
 }
@@ -111,11 +162,17 @@ pub(crate) fn order_of(saga: usize) -> OrderId {
 
 /// Places an order; some want it cancelled before long, and some lose their patience after half an hour.
 async fn customer(actor: Actor, saga: usize) {
+    buy(&actor, saga).await;
+    parcels::weigh(&actor, saga).await;
+}
+
+async fn buy(actor: &Actor, saga: usize) {
     let mut dice = actor.dice("order");
     let order = order_of(saga);
     let place = placement(&order, &mut dice);
     let placed = actor.at::<Orders>().execute(&order, place).await;
     assert!(placed.is_ok(), "{order}: {placed:?}");
+    parcels::scan(actor, saga);
     let (after, reason) = match dice.below(10) {
         0..3 => (Duration::from_millis(dice.below(60)), CancellationReason::Customer),
         3..5 => (Duration::from_millis(dice.below(8_000)), CancellationReason::Customer),
@@ -162,7 +219,7 @@ fn line(sku: &str, quantity: u64, minor: u64) -> OrderLine {
     OrderLine { sku: id(sku), quantity, price: money(minor) }
 }
 
-fn money(minor: u64) -> Money {
+pub(crate) fn money(minor: u64) -> Money {
     Money::new(minor, id("EUR")).unwrap_or_else(|e| panic!("an amount of the story: {e}"))
 }
 

@@ -101,6 +101,14 @@ impl Performers {
         self
     }
 
+    /// Those of `others`, and its own where these have none.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn overlaid(mut self, others: Self) -> Self {
+        self.0.retain(|own| others.0.iter().all(|other| other.name() != own.name()));
+        self.0.extend(others.0);
+        self
+    }
+
     pub(crate) fn all(&self) -> &[Arc<dyn AnyPerformer>] {
         &self.0
     }

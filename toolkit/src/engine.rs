@@ -5,6 +5,7 @@
 //! commands ──┘                                   └── fresh events ──┘
 //! ```
 
+pub(crate) mod accidents;
 mod agenda;
 mod client;
 mod decider;
@@ -19,6 +20,7 @@ pub(crate) mod status;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+use accidents::Accidents;
 use agenda::Agenda;
 pub use client::{Client, ClientError, CommandKey, Receipt};
 use decider::{Decider, Parts};
@@ -131,6 +133,7 @@ pub struct Engine<S: Service> {
     config: Config,
     runtime: Runtime,
     performers: Performers,
+    accidents: Accidents,
 }
 
 impl<S: Service> fmt::Debug for Engine<S> {
@@ -149,7 +152,8 @@ impl<S: Service> Engine<S> {
         config: Config,
     ) -> Self {
         let performers = service.performers();
-        Self { service, store, log, config, runtime: Runtime::tokio(), performers }
+        let accidents = Accidents::default();
+        Self { service, store, log, config, runtime: Runtime::tokio(), performers, accidents }
     }
 
     /// With other time, tasks and randomness.
@@ -163,6 +167,20 @@ impl<S: Service> Engine<S> {
     #[must_use]
     pub fn performer<E: Effect>(mut self, performer: impl Performer<E>) -> Self {
         self.performers = self.performers.with::<E>(performer);
+        self
+    }
+
+    /// With performers that stand in for the service's own, each for its effect.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn standing_in(mut self, performers: Performers) -> Self {
+        self.performers = self.performers.overlaid(performers);
+        self
+    }
+
+    /// With accidents that befall its handlers.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn accidents(mut self, accidents: Accidents) -> Self {
+        self.accidents = accidents;
         self
     }
 
@@ -358,6 +376,7 @@ impl<S: Service> Engine<S> {
             output_lanes: self.config.lanes,
             alerts: self.performers.all().iter().any(|p| p.name() == DeadLetter::TYPE),
             status: status.clone(),
+            accidents: self.accidents,
         });
         Intake {
             decider,

@@ -23,7 +23,7 @@ use quadrille::{
         record::{ServiceIdentity, encode},
     },
     runtime::Runtime,
-    store::{Published, RecordedEvent, postgres::PostgresStore},
+    store::{EventStore as _, Published, RecordedEvent, postgres::PostgresStore},
 };
 use schemas::OrderCreated;
 use tokio::sync::mpsc;

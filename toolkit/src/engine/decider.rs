@@ -33,6 +33,7 @@ pub(crate) use sealed::Verdict as CommitVerdict;
 pub(crate) use work::{AgendaStep, AgendaWork, Fresh, RetryGroup, Work};
 
 use super::{
+    accidents::Accidents,
     lanes::{HeldKey, LaneBook},
     limits::{Limits, RetryPolicy},
     status::Status,
@@ -57,6 +58,7 @@ pub(crate) struct Decider<S: Service> {
     /// Whether someone is to be told of dead letters.
     alerts: bool,
     status: Arc<Status>,
+    accidents: Accidents,
     pub(crate) lanes: LaneBook,
     cache: LruCache<StreamId, Entry>,
     pending: VecDeque<Work>,
@@ -82,6 +84,7 @@ pub(crate) struct Parts<S: Service> {
     pub(crate) output_lanes: u32,
     pub(crate) alerts: bool,
     pub(crate) status: Arc<Status>,
+    pub(crate) accidents: Accidents,
 }
 
 impl<S: Service> Decider<S> {
@@ -98,6 +101,7 @@ impl<S: Service> Decider<S> {
             output_lanes: parts.output_lanes,
             alerts: parts.alerts,
             status: parts.status,
+            accidents: parts.accidents,
             lanes: LaneBook::default(),
             cache: LruCache::new(cached),
             pending: VecDeque::new(),

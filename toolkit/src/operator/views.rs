@@ -47,7 +47,7 @@ pub struct LetterView {
 }
 
 impl LetterView {
-    pub(super) fn of(service: &str, letter: &Letter) -> Self {
+    pub(crate) fn of(service: &str, letter: &Letter) -> Self {
         match letter {
             Letter::Message(held) => Self::of_message(service, letter.id().to_string(), held),
             Letter::Item(item) => Self::of_item(service, letter.id().to_string(), item),

@@ -50,9 +50,14 @@ mod core;
 mod executor;
 mod explore;
 mod faults;
+mod foreign;
 mod invariants;
 mod log;
+mod mishaps;
 mod node;
+mod order;
+mod outside;
+mod person;
 mod plan;
 mod publisher;
 mod report;
@@ -63,6 +68,7 @@ mod store;
 mod subscription;
 mod token;
 mod trace;
+mod tries;
 mod upheaval;
 mod view;
 mod witness;
@@ -75,6 +81,8 @@ pub use chance::Dice;
 use core::Mode;
 pub use explore::Explored;
 pub use faults::{Fault, FaultCounts, FaultKind, Faults};
+pub use foreign::Foreign;
+pub use outside::{Outside, Place};
 use plan::Source;
 pub use report::{Broken, Counterexample, Run};
 use scenario::Scenario;
@@ -83,7 +91,9 @@ use token::{Part, Token};
 use trace::Detail;
 pub use view::View;
 
-use crate::{engine::Config, service::Service};
+use crate::{
+    effect::Performers, engine::Config, operator::LetterView, service::Service, store::Action,
+};
 
 /// A choreography that is to be simulated: services, a story, laws, faults.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +152,54 @@ impl Simulation {
         S: Service,
         F: Fn() -> S + Send + Sync + 'static,
     {
+        self.scenario.kinds.push(Kind::of(instances, move |_: &Outside| make()));
+        self
+    }
+
+    /// As [`service`](Self::service), for one that depends on the world outside: on its chance, say.
+    #[must_use]
+    pub fn service_in<S, F>(mut self, instances: usize, make: F) -> Self
+    where
+        S: Service,
+        F: Fn(&Outside) -> S + Send + Sync + 'static,
+    {
         self.scenario.kinds.push(Kind::of(instances, make));
+        self
+    }
+
+    /// Who performs the effects of a service, instead of its own performers: they call a
+    /// [`Place`] outside, which answers late, twice or not at all as the faults will have it.
+    ///
+    /// # Panics
+    /// When the simulation has no such service.
+    #[must_use]
+    pub fn performers<S: Service>(
+        mut self,
+        make: impl Fn(&Outside) -> Performers + Send + Sync + 'static,
+    ) -> Self {
+        let of = |kind: &&mut Kind| kind.type_id == std::any::TypeId::of::<S>();
+        let kind = self.scenario.kinds.iter_mut().find(of);
+        let kind = kind.unwrap_or_else(|| panic!("{} is not simulated", S::NAME));
+        kind.performers = Some(Arc::new(make));
+        self
+    }
+
+    /// Adds a topic of producers that are not ours, with so many lanes: [`Actor::send`] fills it. `owner` is
+    /// the `source` of the events' declarations.
+    #[must_use]
+    pub fn foreign(mut self, owner: &str, lanes: u32) -> Self {
+        self.scenario.foreign.push((owner.to_owned(), lanes));
+        self
+    }
+
+    /// What a person does about a dead letter; `None` leaves it, and it breaks the run in the end. Unless
+    /// it is said, what a fault has killed is replayed and all else is left.
+    #[must_use]
+    pub fn person<F>(mut self, rule: F) -> Self
+    where
+        F: Fn(&LetterView, &View) -> Option<Action> + Send + Sync + 'static,
+    {
+        self.scenario.rule = person::Rule(Arc::new(rule));
         self
     }
 

@@ -2,6 +2,8 @@
 //! is wrong is found, with a counterexample that says where.
 #![allow(missing_docs, unreachable_pub)]
 
+mod kiosk;
+mod outside;
 mod shop;
 
 use std::time::Duration;
@@ -102,7 +104,9 @@ fn hashes_to_compare() -> String {
 fn every_fault_happens() {
     let mut summary = Summary::default();
     let simulation = simulation(shop::Fault::None);
-    for kind in FaultKind::ALL {
+    let elsewhere =
+        [FaultKind::OutsideTimeout, FaultKind::OutsideRefusal, FaultKind::ForeignRepeat];
+    for kind in FaultKind::ALL.iter().filter(|kind| !elsewhere.contains(kind)) {
         // Of one kind alone much can happen; who dies at once, dies of nothing else.
         let often = if *kind == FaultKind::Crash { 0.03 } else { 0.15 };
         let mut faults = Faults::none().with(*kind, often);
@@ -114,6 +118,7 @@ fn every_fault_happens() {
             summary.add(&run);
         }
     }
+    elsewhere.iter().for_each(|kind| summary.faults.merge(&outside::faults_of(*kind, 0.3).faults));
     for fault in Fault::ALL {
         assert!(summary.faults.of(*fault) > 0, "{fault} never happened: {summary:?}");
     }

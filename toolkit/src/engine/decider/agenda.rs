@@ -15,7 +15,7 @@ use super::{
 use crate::{
     aggregate::Draft,
     alert::DeadLetter,
-    barrier::{self, react},
+    barrier,
     effect::Tried,
     error::{FailureKind, HandlerError},
     event::{DomainEvent, Origin},
@@ -136,7 +136,7 @@ impl<S: Service> Decider<S> {
             (None, AgendaStep::Deliver { event_type, payload }) => {
                 record(&cell, &item, event_type, payload.clone());
                 let stimulus = Stimulus { origin: Arc::new(origin(&item, event_type)), payload };
-                Box::pin(react(self.service.clone(), self.dispatch.clone(), stimulus, cell.clone()))
+                self.reaction(stimulus, &cell)
             }
             (None, AgendaStep::Again { reason, .. } | AgendaStep::Dead { reason, .. }) => {
                 let attempt = item.attempts + 1;

@@ -155,9 +155,15 @@ impl<S: Service> Decider<S> {
         );
         let stimulus =
             Stimulus { origin: Arc::new(origin(&message)), payload: message.payload.clone() };
-        let run: Run =
-            Box::pin(react(self.service.clone(), self.dispatch.clone(), stimulus, cell.clone()));
+        let run = self.reaction(stimulus, &cell);
         Some(TaskState::Running { run, cell })
+    }
+
+    /// What the service does about an event.
+    pub(super) fn reaction(&self, stimulus: Stimulus, cell: &TurnCell) -> Run {
+        let origin = stimulus.origin.clone();
+        let (service, dispatch) = (self.service.clone(), self.dispatch.clone());
+        self.accidents.befall(&origin, Box::pin(react(service, dispatch, stimulus, cell.clone())))
     }
 
     pub(super) fn turn(&self, saga: SagaId, key: Arc<str>) -> TurnCell {

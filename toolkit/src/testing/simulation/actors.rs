@@ -114,6 +114,19 @@ impl Actor {
         self.nap(duration).await;
     }
 
+    /// What actors remember, of one type: laws read it with [`View::outside`](super::View::outside).
+    pub fn remember<T: Default + Send + 'static, R>(&self, what: impl FnOnce(&mut T) -> R) -> R {
+        what(&mut *super::outside::lock(&self.crowd.core.places.of::<T>()))
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.crowd.core
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     fn nap(&self, duration: Duration) -> Sleep {
         self.crowd.core.exec.sleep(duration)
     }
@@ -127,7 +140,7 @@ impl Actor {
     /// Chance of this actor's own, from the seed; another `purpose` gives other numbers.
     #[must_use]
     pub fn dice(&self, purpose: &str) -> Dice {
-        Dice::of(self.crowd.core.seed, &format!("{} {purpose}", self.name), 0)
+        dice_of(self.crowd.core.seed, &self.name, purpose)
     }
 }
 
@@ -189,6 +202,40 @@ impl<S: Service> Desk<S> {
         }
     }
 
+    /// Has a command decided that has no id: asks once, of one instance, and waits for a while. `None` when no
+    /// answer came; it was then decided once or not at all.
+    ///
+    /// # Errors
+    /// The business's refusal.
+    pub async fn execute_unnamed<C, I>(
+        &self,
+        id: &<C::Aggregate as Aggregate>::Id,
+        command: C,
+    ) -> Option<Result<Receipt, C::Refusal>>
+    where
+        C: Command + AcceptedBy<S::Commands, I>,
+    {
+        let core = &self.actor.crowd.core;
+        let number = self.actor.commands.fetch_add(1, Ordering::Relaxed);
+        let mut dice = self.actor.dice(&format!("command {number}"));
+        let client = self.actor.crowd.client(self.service, &mut dice)?;
+        let client = client.downcast_ref::<Client<S>>()?;
+        let name = crate::service::short_name::<C>();
+        core.tell(&self.actor.name, || format!("asks once: {name} for {id}"));
+        let answer = tokio::select! {
+            biased;
+            answer = client.execute(id, command) => answer.ok(),
+            () = self.actor.nap(PATIENCE) => None,
+        };
+        core.note(&self.actor.name, "answered once", u64::from(answer.is_some()));
+        core.tell(&self.actor.name, || match &answer {
+            Some(Ok(receipt)) => format!("is answered: version {}", receipt.version),
+            Some(Err(refusal)) => format!("is refused: {refusal:?}"),
+            None => "has no answer".to_owned(),
+        });
+        answer
+    }
+
     async fn insist<C, I>(
         &self,
         cause: CauseId,
@@ -222,6 +269,11 @@ impl<S: Service> Desk<S> {
             self.actor.nap(Duration::from_millis(dice.between(20, 400))).await;
         }
     }
+}
+
+/// Chance of an actor's own.
+pub(super) fn dice_of(seed: u64, actor: &str, purpose: &str) -> Dice {
+    Dice::of(seed, &format!("{actor} {purpose}"), 0)
 }
 
 /// An id that the same command has in every run.

@@ -14,9 +14,11 @@ use super::{
     chance::{Dice, StableHash},
     executor::{Executor, GroupId, Schedule, WORLD},
     faults::Fault,
+    outside::Places,
     plan::{Plan, Site, Source},
     report::Broken,
     trace::{Detail, Trace},
+    tries::Tries,
     witness::Witness,
 };
 use crate::{
@@ -72,6 +74,12 @@ pub(super) struct Core {
     outages: Mutex<BTreeMap<usize, Timestamp>>,
     /// Commands that wait for their answer.
     pub(super) asking: AtomicU64,
+    /// What is still to arrive outside, or from there.
+    pub(super) on_their_way: AtomicU64,
+    pub(super) places: Places,
+    tries: Mutex<Tries>,
+    /// Requests that end a transaction and are still on their way: whether they commit.
+    late_ends: Mutex<BTreeMap<(Arc<str>, u64), bool>>,
 }
 
 impl fmt::Debug for Core {
@@ -156,6 +164,10 @@ impl Core {
             log_breaks: Mutex::default(),
             outages: Mutex::default(),
             asking: AtomicU64::new(0),
+            on_their_way: AtomicU64::new(0),
+            places: Places::default(),
+            tries: Mutex::default(),
+            late_ends: Mutex::default(),
         })
     }
 
@@ -169,6 +181,10 @@ impl Core {
 
     pub(super) fn witness(&self) -> MutexGuard<'_, Witness> {
         lock(&self.witness)
+    }
+
+    pub(super) fn tries(&self) -> MutexGuard<'_, Tries> {
+        lock(&self.tries)
     }
 
     pub(super) fn graveyard(&self) -> MutexGuard<'_, Vec<Box<dyn Subscription>>> {
@@ -251,6 +267,21 @@ impl Core {
         );
     }
 
+    /// Does something later, before which it is not quiet.
+    pub(super) fn arrive_later(
+        self: &Arc<Self>,
+        after: Duration,
+        what: impl FnOnce() + Send + 'static,
+    ) {
+        let core = self.clone();
+        core.on_their_way.fetch_add(1, Ordering::Relaxed);
+        self.later(after, move || {
+            core.changed();
+            what();
+            core.on_their_way.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
     pub(super) fn boot_later(self: &Arc<Self>, seat: Seat, after: Duration) {
         let core = self.clone();
         self.later(after, move || lock(&core.boots).push(seat));
@@ -278,6 +309,16 @@ impl Core {
         let producer = self.log.init_producer(id);
         lock(&self.epochs).insert(producer.transactional_id.clone(), producer.epoch);
         producer
+    }
+
+    /// The end of a transaction that is on its way for this epoch: puts one there, or takes it.
+    pub(super) fn late_end(&self, producer: &ProducerEpoch, put: Option<bool>) -> Option<bool> {
+        let (mut ends, epoch) =
+            (lock(&self.late_ends), (producer.transactional_id.clone(), producer.epoch));
+        match put {
+            Some(commit) => ends.insert(epoch, commit),
+            None => ends.remove(&epoch),
+        }
     }
 
     pub(super) fn is_newest(&self, producer: &ProducerEpoch) -> bool {

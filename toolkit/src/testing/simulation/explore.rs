@@ -22,6 +22,8 @@ pub struct Explored {
     /// Places that were passed over, because the same call was made before and nothing in the world had
     /// changed since: all runs together.
     pub repeated: u64,
+    /// Runs that are known of and were not made, because there were too many.
+    pub left: u64,
     /// Whether that was all of them.
     pub complete: bool,
 }
@@ -37,8 +39,9 @@ impl Explored {
 type Faults = Vec<(Site, Fault)>;
 
 struct Shared {
-    /// Runs that are to be made, those with the fewest faults last.
-    open: Vec<Faults>,
+    /// Runs that are to be made, by how many faults they have: those with the fewest are made first, so that
+    /// what is found is shortest, and that all are known soon.
+    open: Vec<Vec<Faults>>,
     /// Workers that may still find more.
     busy: usize,
     begun: u64,
@@ -60,8 +63,10 @@ pub(super) fn explore(
     runs_max: u64,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Explored, Box<Counterexample>> {
-    let explored = Explored { runs: vec![0; faults_max + 1], repeated: 0, complete: true };
-    let shared = Shared { open: vec![vec![]], busy: 0, begun: 0, explored, broken: None };
+    let explored = Explored { runs: vec![0; faults_max + 1], repeated: 0, left: 0, complete: true };
+    let mut open = vec![vec![]; faults_max + 1];
+    open[0].push(vec![]);
+    let shared = Shared { open, busy: 0, begun: 0, explored, broken: None };
     let scenario = scenario.bounded();
     let search = Search { scenario, faults_max, runs_max, progress, shared: Mutex::new(shared) };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -72,6 +77,7 @@ pub(super) fn explore(
     });
     let (explored, broken) = {
         let mut shared = search.lock();
+        shared.explored.left = shared.open.iter().map(|open| open.len() as u64).sum();
         (shared.explored.clone(), shared.broken.take())
     };
     match broken {
@@ -107,10 +113,10 @@ impl Search<'_> {
             return Next::End;
         }
         if shared.begun >= self.runs_max {
-            shared.explored.complete &= shared.open.is_empty();
+            shared.explored.complete &= shared.open.iter().all(Vec::is_empty);
             return Next::End;
         }
-        match shared.open.pop() {
+        match shared.open.iter_mut().find_map(Vec::pop) {
             Some(faults) => {
                 shared.begun += 1;
                 shared.busy += 1;
@@ -127,34 +133,40 @@ impl Search<'_> {
             Mode { source, calm: true, detail: Detail::Nothing, brief: true, occasions: true };
         let sagas: Vec<usize> = (0..self.scenario.sagas).collect();
         let mut run = world::run(&self.scenario, 0, &sagas, &mode);
-        let more = if faults.len() < self.faults_max { after(&faults, &run) } else { vec![] };
+        let more = if faults.len() < self.faults_max { self.after(&faults, &run) } else { vec![] };
         run.occasions = vec![];
         let (done, known) = {
             let mut shared = self.lock();
             shared.busy -= 1;
             shared.explored.runs[faults.len()] += 1;
             shared.explored.repeated += run.repeated;
-            shared.open.extend(more);
+            if let Some(open) = shared.open.get_mut(faults.len() + 1) {
+                open.extend(more);
+            }
             let fewer = |other: &Run| run.taken.len() < other.taken.len();
             if run.broken.is_some() && shared.broken.as_ref().is_none_or(fewer) {
                 shared.broken = Some(run);
             }
             let done = shared.explored.total();
-            (done, done + shared.open.len() as u64)
+            (done, done + shared.open.iter().map(Vec::len).sum::<usize>() as u64)
         };
         (self.progress)(done, known);
     }
-}
 
-/// One more fault, at every place after the last one.
-fn after(faults: &Faults, run: &Run) -> Vec<Faults> {
-    let last = faults.last().map(|(site, _)| site);
-    let from = run.occasions.iter().position(|(site, _)| Some(site) == last).map_or(0, |at| at + 1);
-    let places = run.occasions.iter().skip(from);
-    let one_more = |site: &Site, fault: Fault| {
-        let mut more = faults.clone();
-        more.push((site.clone(), fault));
-        more
-    };
-    places.flat_map(|(site, possible)| possible.iter().map(move |f| one_more(site, *f))).collect()
+    /// One more fault, at every place after the last one, of a kind that has any probability.
+    fn after(&self, faults: &Faults, run: &Run) -> Vec<Faults> {
+        let last = faults.last().map(|(site, _)| site);
+        let at = run.occasions.iter().position(|(site, _)| Some(site) == last);
+        let places = run.occasions.iter().skip(at.map_or(0, |at| at + 1));
+        let happens = |fault: &&Fault| self.scenario.faults.probability(fault.kind()) > 0.0;
+        let one_more = |site: &Site, fault: Fault| {
+            let mut more = faults.clone();
+            more.push((site.clone(), fault));
+            more
+        };
+        let at_place = |(site, possible): &(Site, Vec<Fault>)| -> Vec<Faults> {
+            possible.iter().filter(happens).map(|fault| one_more(site, *fault)).collect()
+        };
+        places.flat_map(at_place).collect()
+    }
 }

@@ -95,6 +95,18 @@ kinds! {
     /// An instance stands still for longer than its leases and transactions last, and then goes on.
     /// Per second.
     pause, Pause, 0.01;
+    /// The world outside does not answer in time; what it was asked for has happened, has not, happens later,
+    /// or happens twice. Per call of an effect's performer.
+    outside_timeout, OutsideTimeout, 0.08;
+    /// The world outside takes no call: nothing has happened. Per call of an effect's performer.
+    outside_refusal, OutsideRefusal, 0.05;
+    /// A handler fails for a reason that passes, before or after it has decided. Per call of a handler.
+    handler_failure, HandlerFailure, 0.01;
+    /// A handler fails for a reason that does not pass: its message is dead, and a person rules. Per call of a
+    /// handler.
+    handler_death, HandlerDeath, 0.003;
+    /// A foreign producer sends an event again. Per event that it states.
+    foreign_repeat, ForeignRepeat, 0.2;
     /// An instance's clock jumps by up to an hour, forwards or back. Per second.
     clock_jump, ClockJump, 0.01;
     /// An instance is shut down in good order, and starts again. Per second.
@@ -181,6 +193,26 @@ faults! {
     Visitor, "visitor", Rebalance;
     /// All lanes of a service are claimed by another.
     LanesClaimed, "lanes-claimed", SecondHolder;
+    /// The request outside is lost.
+    OutsideLost, "outside-lost", OutsideTimeout;
+    /// It was done outside; the answer is lost.
+    OutsideNoAnswer, "outside-no-answer", OutsideTimeout;
+    /// The request is done outside when nobody waits for it any more.
+    OutsideLate, "outside-late", OutsideTimeout;
+    /// It was done and answered, and arrives once more later.
+    OutsideTwice, "outside-twice", OutsideTimeout;
+    /// The outside takes no call.
+    OutsideRefused, "outside-refused", OutsideRefusal;
+    /// The handler fails at once; another try may succeed.
+    HandlerFails, "handler-fails", HandlerFailure;
+    /// The handler decides, and fails then; another try may succeed.
+    HandlerFailsAfter, "handler-fails-after", HandlerFailure;
+    /// The handler fails for good.
+    HandlerTerminal, "handler-terminal", HandlerDeath;
+    /// The handler decides, and then shows a bug.
+    HandlerBug, "handler-bug", HandlerDeath;
+    /// The event is sent again.
+    ForeignAgain, "foreign-again", ForeignRepeat;
     /// The instance stands still.
     Pause, "pause", Pause;
     /// The instance's clock jumps.

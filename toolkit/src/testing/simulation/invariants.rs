@@ -4,15 +4,22 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt as _;
 
-use super::{actors::Crowd, core::ServiceCore, report::Broken, view::lane_of, witness};
+use super::{
+    actors::Crowd, core::ServiceCore, person, report::Broken, view::lane_of, witness,
+    world::NAMESPACE,
+};
 use crate::{
+    engine::Config,
     id::{EventId, Lane, LaneSeq, SourceLane},
     log::{EventLog as _, LogRecord, record},
-    store::{EventStore as _, HeldState, RecordedEvent},
+    store::{
+        AgendaKind, AgendaQuery, AgendaState, EventStore as _, HeldMessage, HeldState, Letter,
+        Position, RecordedEvent,
+    },
 };
 
-/// Held messages that are looked at; one is enough to tell.
-const HELD_MAX: usize = 3;
+/// Held messages that are looked at.
+const HELD_MAX: usize = 1_000;
 
 /// Why it is not quiet yet; `None` when it is: everything is published, read and applied, nothing is
 /// parked, nobody waits for an answer, and every instance is up.
@@ -21,6 +28,10 @@ pub(super) fn unrest(crowd: &Crowd) -> Option<String> {
     let asking = core.asking.load(std::sync::atomic::Ordering::Relaxed);
     if asking > 0 {
         return Some(format!("{asking} commands wait for their answers"));
+    }
+    let on_their_way = core.on_their_way.load(std::sync::atomic::Ordering::Relaxed);
+    if on_their_way > 0 {
+        return Some(format!("{on_their_way} requests are on their way outside"));
     }
     let down = crowd.instances().iter().flatten().filter(|instance| instance.is_none()).count();
     if down > 0 {
@@ -63,25 +74,63 @@ fn unapplied(
 ) -> Option<String> {
     let of = &crowd.core.services[service];
     let positions = of.store.positions().now_or_never()?.unwrap_or_default();
-    let positions: BTreeMap<_, _> = positions.into_iter().map(|(l, p)| (l, p.last_seq)).collect();
+    let at = |(lane, at): (SourceLane, Position)| (lane, (at.last_seq, at.next_offset));
+    let positions: BTreeMap<_, _> = positions.into_iter().map(at).collect();
     let sources = &crowd.kinds[service].sources;
     for source in crowd.core.services.iter().filter(|s| sources.contains(&s.name)) {
         for (lane, head) in heads.iter().filter(|(lane, _)| lane.topic == source.topic) {
-            let applied = positions.get(lane).copied().unwrap_or(0);
+            let applied = positions.get(lane).map_or(0, |(seq, _)| *seq);
             if applied != *head {
                 return Some(format!("{} has applied {lane} up to {applied} of {head}", of.name));
             }
         }
     }
-    [HeldState::Parked, HeldState::Waiting].into_iter().find_map(|state| {
+    let foreign = sources.iter().filter(|s| crowd.core.services.iter().all(|of| of.name != **s));
+    let behind = foreign
+        .flat_map(|owner| foreign_ends(crowd, owner))
+        .find(|(lane, end)| positions.get(lane).map_or(0, |(_, next)| *next) < *end);
+    if let Some((lane, end)) = behind {
+        return Some(format!("{} has not applied {lane} up to offset {end}", of.name));
+    }
+    let held = [HeldState::Parked, HeldState::Waiting].into_iter().find_map(|state| {
         let held = of.store.held_in(state, HELD_MAX).now_or_never()?.unwrap_or_default();
-        let first = held.first()?;
+        let first = held.iter().find(|held| !behind_a_dead_one(of, held))?;
         let told = format!(
             "{} holds {} of {} ({state:?}, due {}): {}",
             of.name, first.event_type, first.key, first.next_at, first.reason
         );
         Some(told)
-    })
+    });
+    held.or_else(|| pending(crowd, of))
+}
+
+/// It waits for a person and for nothing else: that is for the person's sake unrest, or a dead letter in
+/// the end.
+fn behind_a_dead_one(service: &ServiceCore, held: &HeldMessage) -> bool {
+    let heads = service.store.held(&held.source, &held.key, 1).now_or_never();
+    let heads = heads.and_then(Result::ok).unwrap_or_default();
+    heads.first().is_some_and(|head| head.state == HeldState::Dead)
+}
+
+/// The lanes of a topic that is no service's, and where they end.
+fn foreign_ends(crowd: &Crowd, owner: &str) -> Vec<(SourceLane, i64)> {
+    let topic = Config::new(NAMESPACE).topic_of(owner);
+    let end = |lane| {
+        let source = SourceLane { topic: topic.as_str().into(), lane };
+        crowd.core.log.bounds(&source).map(|(_, end)| (source, end))
+    };
+    (0..).map(Lane).map_while(end).collect()
+}
+
+/// Effects that have no outcome yet, and deadlines that are due.
+fn pending(crowd: &Crowd, service: &ServiceCore) -> Option<String> {
+    let query =
+        AgendaQuery { state: Some(AgendaState::Pending), limit: usize::MAX, ..Default::default() };
+    let items = service.store.agenda(&query).now_or_never()?.unwrap_or_default();
+    let now = crowd.core.exec.now();
+    let busy = items.iter().find(|item| item.kind == AgendaKind::Effect || item.due <= now)?;
+    let (kind, name, key) = (busy.kind.name(), &busy.name, &busy.key);
+    Some(format!("{}: the {kind} {name} of {key} is pending: {}", service.name, busy.reason))
 }
 
 /// What is wrong although all is quiet.
@@ -92,7 +141,6 @@ pub(super) fn wrong(crowd: &Crowd) -> Option<Broken> {
             lanes_and_log(crowd, service),
             streams(service),
             if fell_back { None } else { causes(crowd, number) },
-            dead(service),
         ];
         if let Some(broken) = checks.into_iter().flatten().next() {
             return Some(broken);
@@ -171,10 +219,21 @@ fn causes(crowd: &Crowd, service: usize) -> Option<Broken> {
     Some(Broken::invariant("every cause is applied once", told))
 }
 
-fn dead(service: &ServiceCore) -> Option<Broken> {
-    let held = service.store.held_in(HeldState::Dead, HELD_MAX).now_or_never()?.ok()?;
-    let first = held.first()?;
-    let told = format!("{}: {} of {}: {}", service.name, first.event_type, first.key, first.reason);
+/// A dead letter on which nobody rules.
+pub(super) fn dead(service: &ServiceCore) -> Option<Broken> {
+    let aside = |letter: &Letter| match letter {
+        Letter::Message(held) => held.state == HeldState::Aside,
+        Letter::Item(_) => false,
+    };
+    let first = person::dead(&service.store).into_iter().find(|letter| !aside(letter))?;
+    let told = match first {
+        Letter::Message(held) => {
+            format!("{}: {} of {}: {}", service.name, held.event_type, held.key, held.reason)
+        }
+        Letter::Item(item) => {
+            format!("{}: {} of {}: {}", service.name, item.name, item.key, item.reason)
+        }
+    };
     Some(Broken::invariant("no message is dead", told))
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use super::{actors::Actor, faults::Faults, services::Kind, view::View};
+use super::{actors::Actor, faults::Faults, person::Rule, services::Kind, view::View};
 use crate::engine::Config;
 
 type Act = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -19,6 +19,10 @@ pub(super) struct Scenario {
     pub(super) laws_at_quiet_points: bool,
     pub(super) faults: Faults,
     pub(super) configure: Arc<dyn Fn(&str, &mut Config) + Send + Sync>,
+    /// Who rules on dead letters.
+    pub(super) rule: Rule,
+    /// Topics that are no service's: by the name of their owner, with their lanes.
+    pub(super) foreign: Vec<(String, u32)>,
     /// Sagas begin within this time.
     pub(super) spread: Duration,
     /// Faults happen for so long at most.
@@ -57,6 +61,8 @@ impl Default for Scenario {
             laws_at_quiet_points: true,
             faults: Faults::default(),
             configure: Arc::new(|_, _| {}),
+            rule: Rule::default(),
+            foreign: vec![],
             spread: Duration::from_secs(10),
             storm: Duration::from_secs(90),
             only_calls: false,

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
-use super::{log::SimLog, node::Node, store::SimStore};
+use super::{log::SimLog, mishaps, node::Node, outside::Outside, store::SimStore};
 use crate::{
     choreography::ServiceDescription,
+    effect::Performers,
     engine::{Client, Config, Engine, Health, Running, StartError},
     runtime::BoxFuture,
     service::Service,
@@ -42,8 +43,9 @@ impl<S: Service> Instance for Engined<S> {
     }
 }
 
-type Start =
-    dyn Fn(Node, Config) -> BoxFuture<'static, Result<Box<dyn Instance>, StartError>> + Send + Sync;
+type Started = BoxFuture<'static, Result<Box<dyn Instance>, StartError>>;
+type Start = dyn Fn(Node, Config, Performers) -> Started + Send + Sync;
+type StandIns = dyn Fn(&Outside) -> Performers + Send + Sync;
 
 /// A service that can be started.
 #[derive(Clone)]
@@ -55,7 +57,9 @@ pub(super) struct Kind {
     pub(super) sources: Vec<&'static str>,
     /// The types that it consumes, sorted.
     pub(super) consumes: Vec<String>,
-    pub(super) start: Arc<Start>,
+    start: Arc<Start>,
+    /// Who performs its effects, instead of its own performers.
+    pub(super) performers: Option<Arc<StandIns>>,
 }
 
 impl fmt::Debug for Kind {
@@ -68,13 +72,14 @@ impl Kind {
     pub(super) fn of<S, F>(instances: usize, make: F) -> Self
     where
         S: Service,
-        F: Fn() -> S + Send + Sync + 'static,
+        F: Fn(&Outside) -> S + Send + Sync + 'static,
     {
-        let start = move |node: Node, config: Config| -> BoxFuture<'static, _> {
-            let service = make();
+        let start = move |node: Node, config: Config, performers: Performers| -> Started {
+            let service = make(&Outside::of(node.clone()));
             Box::pin(async move {
                 let (store, log) = (SimStore::new(node.clone()), SimLog::new(node.clone()));
                 let engine = Engine::new(service, Arc::new(store), Arc::new(log), config);
+                let engine = engine.standing_in(performers).accidents(mishaps::of(&node));
                 let running = engine.runtime(node.runtime()).start().await?;
                 let client = Arc::new(running.client());
                 Ok(Box::new(Engined { running, client }) as Box<dyn Instance>)
@@ -87,7 +92,15 @@ impl Kind {
             sources: sources::<S>(),
             consumes: consumes::<S>(),
             start: Arc::new(start),
+            performers: None,
         }
+    }
+
+    /// Starts one life of an instance.
+    pub(super) fn start(&self, node: Node, config: Config) -> Started {
+        let outside = Outside::of(node.clone());
+        let performers = self.performers.as_ref().map(|make| make(&outside));
+        (self.start)(node, config, performers.unwrap_or_default())
     }
 }
 

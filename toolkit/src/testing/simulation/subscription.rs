@@ -31,11 +31,13 @@ pub(super) struct SimSubscription {
     node: Node,
     inner: Option<Box<dyn Subscription>>,
     held_up: BTreeMap<SourceLane, HeldUp>,
+    /// It is about to hear that it was put out: nothing reaches it any more.
+    cut_off: bool,
 }
 
 impl SimSubscription {
     pub(super) fn new(node: Node, inner: Box<dyn Subscription>) -> Self {
-        Self { node, inner: Some(inner), held_up: BTreeMap::new() }
+        Self { node, inner: Some(inner), held_up: BTreeMap::new(), cut_off: false }
     }
 
     fn gone() -> LogError {
@@ -69,6 +71,9 @@ impl SimSubscription {
 
     /// What becomes of records that have arrived; `None` when nothing is left to deliver now.
     fn judge(&mut self, records: Vec<LogRecord>) -> Option<Result<Delivery, LogError>> {
+        if self.cut_off {
+            return None;
+        }
         let records = self.behind_the_held_up(records);
         if records.is_empty() {
             return None;
@@ -83,6 +88,8 @@ impl SimSubscription {
             }
             Some(Fault::LogUnavailable) => return Some(Err(Self::gone())),
             Some(Fault::Expelled) => {
+                self.cut_off = true;
+                self.held_up.clear();
                 self.node.expel_after(Duration::ZERO);
                 return None;
             }

@@ -4,11 +4,12 @@ use std::{any::TypeId, fmt, sync::Arc};
 
 use futures_util::FutureExt as _;
 
-use super::{core::Core, services::Kind};
+use super::{chance::Dice, core::Core, outside::lock, person, services::Kind};
 use crate::{
     aggregate::{Aggregate, AggregateType, stream_of},
     barrier::{self, Participation},
     id::{Lane, StreamId},
+    operator::LetterView,
     service::Service,
     store::{EventStore as _, RecordedEvent, memory::MemoryStore},
 };
@@ -83,6 +84,23 @@ impl View {
     pub fn participation<S: Service>(&self, key: &str) -> Participation {
         let stream = barrier::stream(key).unwrap_or_else(|error| panic!("a bad key: {error}"));
         self.fold(self.store::<S>(), &stream, barrier::participation_type()).unwrap_or_default()
+    }
+
+    /// Chance of an actor's own, as [`Actor::dice`](super::Actor::dice) has it: `saga 3` is the actor of saga 3.
+    #[must_use]
+    pub fn dice(&self, actor: &str, purpose: &str) -> Dice {
+        super::actors::dice_of(self.core.seed, actor, purpose)
+    }
+
+    /// Whether it was a fault of the simulation that killed a letter, and not the services' own doing.
+    #[must_use]
+    pub fn is_by_a_fault(&self, letter: &LetterView) -> bool {
+        person::by_a_fault(letter)
+    }
+
+    /// The state of a place outside; as it is made when nobody has reached it.
+    pub fn outside<T: Default + Send + 'static, R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&*lock(&self.core.places.of::<T>()))
     }
 
     fn fold<T: Clone + 'static>(

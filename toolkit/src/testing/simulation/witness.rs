@@ -6,7 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{chance::StableHash, core::Core, report::Broken};
+use super::{
+    chance::StableHash,
+    core::Core,
+    order::{Handled, Place},
+    report::Broken,
+};
 use crate::{
     barrier,
     id::{EventId, LaneSeq, SourceLane},
@@ -22,14 +27,23 @@ struct OfService {
     appends: u64,
     /// Appends that were refused since the last one that was not.
     refused: u64,
-    /// The append that brought an event. Events of a lost tail stay: they were committed once.
-    brought: HashMap<EventId, u64>,
+    /// What brought an event, and where it stands. Events of a lost tail stay: they were committed once.
+    brought: HashMap<EventId, Brought>,
+    /// How far each key was handled.
+    handled: Handled,
     /// How far each lane was applied.
     applied: BTreeMap<SourceLane, LaneSeq>,
     /// The store fell back: what was noted no longer binds it.
     fell_back: bool,
     /// A fall-back lost something.
     lost: bool,
+}
+
+#[derive(Debug)]
+struct Brought {
+    append: u64,
+    /// Where a public event stands.
+    place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -80,17 +94,48 @@ impl Witness {
 
     /// The number of the append that brought an event.
     pub(super) fn brought(&self, service: usize, event: EventId) -> Option<u64> {
-        self.services[service].brought.get(&event).copied()
+        self.services[service].brought.get(&event).map(|brought| brought.append)
     }
 
-    fn note_event(&mut self, service: usize, event: &NewEvent) {
+    fn note_event(&mut self, service: usize, event: &NewEvent, place: Option<Place>) {
         self.hash.bytes(event.id.0.as_bytes());
         self.hash.text(event.stream.as_str());
         self.hash.number(event.version);
         self.hash.text(&event.event_type);
         self.hash.bytes(&event.payload);
         let of = &mut self.services[service];
-        of.brought.insert(event.id, of.appends);
+        of.brought.insert(event.id, Brought { append: of.appends, place });
+    }
+
+    /// Takes in the events, and what they show of the order within keys (P11).
+    fn note_events(
+        &mut self,
+        service: usize,
+        append: &Append,
+        appended: &Appended,
+    ) -> Option<String> {
+        let mut next: BTreeMap<_, _> = appended.first_in_lane.iter().copied().collect();
+        let of = &mut self.services[service];
+        append.held.iter().for_each(|change| of.handled.note_held(change));
+        let mut wrong = None;
+        for event in &append.events {
+            let place = event.route.as_ref().and_then(|route| {
+                let seq = next.get_mut(&route.lane)?;
+                *seq += 1;
+                Some(Place { service, lane: route.lane, seq: *seq - 1, key: route.key.clone() })
+            });
+            wrong = wrong.or_else(|| self.overtakes(service, event));
+            self.note_event(service, event, place);
+        }
+        wrong
+    }
+
+    fn overtakes(&mut self, service: usize, event: &NewEvent) -> Option<String> {
+        let cause: EventId = event.causation.parse().ok()?;
+        let mut from = self.services.iter().filter(|of| !of.fell_back);
+        let place = from.find_map(|of| of.brought.get(&cause)?.place.clone())?;
+        let of = &mut self.services[service];
+        if of.fell_back { None } else { of.handled.handles(cause, place) }
     }
 
     /// Each number of a lane is applied once, in order (P2, P3): where an append goes on is where the last
@@ -122,17 +167,19 @@ pub(super) fn appended(
     append: &Append,
     appended: &Appended,
 ) {
-    let wrong = {
+    let (wrong, overtaken) = {
         let mut witness = core.witness();
         witness.services[service].appends += 1;
-        append.events.iter().for_each(|event| witness.note_event(service, event));
-        witness.note_moves(service, append)
+        (witness.note_moves(service, append), witness.note_events(service, append, appended))
     };
     core.changed();
     core.note(place, "appended", append.events.len() as u64);
     tell(core, place, append, appended);
     if let Some(wrong) = wrong {
         core.fail(Broken::invariant("every message is applied once", wrong));
+    }
+    if let Some(overtaken) = overtaken {
+        core.fail(Broken::invariant("within a key nothing overtakes", overtaken));
     }
 }
 
@@ -220,7 +267,8 @@ pub(super) fn causes_are_whole(
 ) -> Option<String> {
     let witness = core.witness();
     let mut appends: BTreeMap<&str, (u64, &RecordedEvent)> = BTreeMap::new();
-    for event in events {
+    // Each try of an effect is a cause of its own, and its outcome another; all bear the effect's name.
+    for event in events.iter().filter(|event| event.event_type != barrier::EFFECT_TRIED) {
         let Some(append) = witness.brought(service, event.id) else { continue };
         let (first, other) = *appends.entry(&event.causation).or_insert((append, event));
         if first != append {

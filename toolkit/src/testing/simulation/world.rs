@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
+
 use super::{
     actors::{Actor, Crowd},
     chance::Dice,
@@ -15,6 +17,7 @@ use super::{
     executor::{Executor, WORLD},
     invariants::{self, Fall},
     node::Node,
+    person,
     report::{Broken, Run},
     scenario::Scenario,
     upheaval,
@@ -22,12 +25,15 @@ use super::{
 };
 use crate::{
     engine::{Config, StartError},
+    log::{EventLog as _, TopicSpec},
     runtime::{Clock, Timestamp},
     store::{StoreError, memory::MemoryStore},
 };
 
 /// How often it is looked whether all is quiet.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The longest record of a foreign producer, in bytes.
+const FOREIGN_BYTES_MAX: usize = 1 << 20;
 /// How long an instance waits before it tries to start again.
 const START_AGAIN: Duration = Duration::from_millis(500);
 
@@ -55,6 +61,12 @@ enum End {
 /// One run of a seed, with these sagas.
 pub(super) fn run(scenario: &Scenario, seed: u64, sagas: &[usize], mode: &Mode) -> Run {
     let core = Core::new(seed, mode, |exec| services(scenario, exec));
+    for (owner, lanes) in &scenario.foreign {
+        let name = Config::new(NAMESPACE).topic_of(owner).into();
+        let spec = TopicSpec { name, lanes: *lanes, record_bytes_max: FOREIGN_BYTES_MAX };
+        let made = core.log.ensure_topic(&spec).now_or_never();
+        debug_assert!(made.is_some_and(|made| made.is_ok()), "a log in memory makes topics");
+    }
     let crowd = Crowd::new(core.clone(), scenario.kinds.clone().into());
     let mut world = World {
         scenario,
@@ -117,6 +129,7 @@ impl World<'_> {
             (0..kind.instances).for_each(|number| self.boot((service, number)));
         }
         self.tell_story();
+        person::begin(&self.crowd, &self.scenario.rule, &self.sagas);
         if !self.scenario.only_calls {
             upheaval::begin(&self.crowd);
         }
@@ -168,7 +181,7 @@ impl World<'_> {
             node.group(),
             Box::pin(async move {
                 loop {
-                    match (kind.start)(node.clone(), config.clone()).await {
+                    match kind.start(node.clone(), config.clone()).await {
                         Ok(instance) => return crowd.arrived(&node, instance),
                         Err(StartError::Store(StoreError::Unavailable(_)) | StartError::Log(_)) => {
                             core.exec.sleep(START_AGAIN).await;
@@ -259,7 +272,7 @@ impl World<'_> {
                 Fall::Halted => return End::Halted,
                 Fall::Unfounded => return End::Broken,
             }
-            let quiet = invariants::unrest(&self.crowd).is_none();
+            let quiet = self.unrest().is_none();
             if quiet {
                 self.look(false);
             }
@@ -267,6 +280,19 @@ impl World<'_> {
                 return End::Done;
             }
         }
+    }
+
+    /// Why it is not quiet.
+    fn unrest(&self) -> Option<String> {
+        invariants::unrest(&self.crowd).or_else(|| {
+            let view = self.view();
+            let waits = |s| person::awaits_ruling(&self.crowd, s, &self.scenario.rule, &view);
+            (0..self.scenario.kinds.len()).find_map(waits)
+        })
+    }
+
+    fn view(&self) -> View {
+        View::new(self.core.clone(), self.crowd.kinds.clone(), self.sagas.clone())
     }
 
     fn bury_and_boot(&mut self) {
@@ -299,11 +325,15 @@ impl World<'_> {
         if last && let Some(broken) = invariants::wrong(&self.crowd) {
             return self.core.fail(broken);
         }
+        // Nobody will rule on it: that says more than a law that it breaks.
+        if let Some(broken) = self.core.services.iter().find_map(invariants::dead) {
+            return self.core.fail(broken);
+        }
         // Answers that were given may rest on what a store has lost since.
         if self.core.witness().lost_something() || !(last || self.scenario.laws_at_quiet_points) {
             return;
         }
-        let view = View::new(self.core.clone(), self.crowd.kinds.clone(), self.sagas.clone());
+        let view = self.view();
         for (name, law) in &self.scenario.laws {
             if let Err(told) = law(&view) {
                 return self.core.fail(Broken::law(name, told));
@@ -312,7 +342,7 @@ impl World<'_> {
     }
 
     fn never_quiet(&self) {
-        let mut told = invariants::unrest(&self.crowd).into_iter().collect::<Vec<_>>();
+        let mut told = self.unrest().into_iter().collect::<Vec<_>>();
         let acting = self.acting.load(Ordering::Relaxed);
         if acting > 0 {
             told.push(format!("{acting} actors of the story have not come to their end"));
