@@ -3,6 +3,8 @@
 #[allow(unreachable_pub)]
 mod booking;
 #[allow(unreachable_pub)]
+mod killed;
+#[allow(unreachable_pub)]
 mod letters;
 #[allow(unreachable_pub)]
 mod p13;
