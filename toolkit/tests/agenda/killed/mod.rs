@@ -38,27 +38,27 @@ const MOMENTS_MAX: usize = 60;
 /// What a booking waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waits {
-    ForItsTime,
-    ForTheMoney,
+    Time,
+    Money,
     /// The first answer is lost on the way.
-    ForTheMoneyAskedFor,
+    MoneyAskedFor,
 }
 
 pub async fn p13_killed_at_every_call_between_setting_a_deadline_and_its_firing(
     place: &dyn StorePlace,
 ) {
-    let told = killed_at_every_moment(place, Waits::ForItsTime).await;
+    let told = killed_at_every_moment(place, Waits::Time).await;
     told.has_seen(&["before the append", "after the append", "claimed"]);
 }
 
 pub async fn p14_killed_at_every_call_between_an_effect_and_its_outcome(place: &dyn StorePlace) {
-    let told = killed_at_every_moment(place, Waits::ForTheMoney).await;
+    let told = killed_at_every_moment(place, Waits::Money).await;
     told.has_seen(&["claimed", "before the call", "after the call", "after the append"]);
     told.paid_once();
 }
 
 pub async fn p14_killed_at_every_call_of_an_effect_whose_answer_is_lost(place: &dyn StorePlace) {
-    let told = killed_at_every_moment(place, Waits::ForTheMoneyAskedFor).await;
+    let told = killed_at_every_moment(place, Waits::MoneyAskedFor).await;
     told.has_seen(&["after the call", "before the question", "after the question"]);
     told.paid_once();
 }
@@ -123,7 +123,7 @@ async fn killed_at_every_moment(place: &dyn StorePlace, waits: Waits) -> Told {
         survivor.book(booking, waits).await.expect("an answer");
     }
     until("the end of all", || async { world.items().await.is_empty() }).await;
-    let end = if waits == Waits::ForItsTime { "EXPIRED" } else { "PAID" };
+    let end = if waits == Waits::Time { "EXPIRED" } else { "PAID" };
     for booking in deaths.keys().chain(&finished) {
         let said = said_of(&world, booking).await;
         assert_eq!(said, ["BOOKED", end], "{booking}, killed after {:?}", deaths.get(booking));
@@ -176,7 +176,7 @@ impl Process {
 
     fn book(&self, booking: &str, waits: Waits) -> JoinHandle<()> {
         let (client, booking) = (self.running.client(), booking.to_owned());
-        let pay = waits != Waits::ForItsTime;
+        let pay = waits != Waits::Time;
         let within = (!pay).then_some(Duration::from_millis(1));
         let key = CommandKey::new("POST /bookings", &booking, &[b"the same"]);
         tokio::spawn(async move {
@@ -247,7 +247,7 @@ impl Performer<Pay> for MortalTill {
         let answer = self.till.outside.perform(pay, call).await;
         let first = self.till.count(&pay.booking, |calls| &mut calls.performed) == 1;
         self.fate.moment("after the call", &pay.booking).await;
-        if first && self.till.waits == Waits::ForTheMoneyAskedFor {
+        if first && self.till.waits == Waits::MoneyAskedFor {
             return Err(EffectError::unknown("the line went dead"));
         }
         answer
