@@ -25,7 +25,9 @@ pub use append::{
 use async_trait::async_trait;
 use bytes::Bytes;
 pub use held::{HeldChange, HeldHead, HeldMessage, HeldState};
-pub use letters::{Action, Letter, LetterId, NewRuling, NotALetter, Ruled, Ruling, RulingQuery};
+pub use letters::{
+    Action, Letter, LetterCounts, LetterId, NewRuling, NotALetter, Ruled, Ruling, RulingQuery,
+};
 pub use position::{Claim, Claimed, Position, PositionMove, StartAt};
 pub use relayed::{Floor, Lease, Registered, Registration};
 
@@ -195,6 +197,9 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
 
     /// Rulings, by number.
     async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError>;
+
+    /// How many letters are dead: for people, and for `/metrics`.
+    async fn count_letters(&self) -> Result<LetterCounts, StoreError>;
 
     /// The gaps that were recorded when lanes were first read (P3), by lane and number, at most `limit`:
     /// for people.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::state::State;
+use super::{agenda::AgendaRow, state::State};
 use crate::{
     id::SagaId,
     store::{
-        Action, AgendaState, HeldMessage, HeldState, Letter, LetterId, NewRuling, RecordedEvent,
-        Ruled, Ruling, RulingQuery, letters::About,
+        Action, AgendaKind, AgendaState, HeldMessage, HeldState, Letter, LetterCounts, LetterId,
+        NewRuling, RecordedEvent, Ruled, Ruling, RulingQuery, letters::About,
     },
 };
 
@@ -36,6 +36,21 @@ impl State {
                 Some(Letter::Message(Box::new(held.clone())))
             }
             LetterId::Agenda(id) => Some(Letter::Item(Box::new(self.agenda.get(id)?.item.clone()))),
+        }
+    }
+
+    pub(super) fn count_letters(&self) -> LetterCounts {
+        let dead =
+            |message: &&HeldMessage| matches!(message.state, HeldState::Dead | HeldState::Aside);
+        let items = |kind: AgendaKind| {
+            let dead =
+                |row: &&AgendaRow| row.item.kind == kind && row.item.state == AgendaState::Dead;
+            self.agenda.values().filter(dead).count() as u64
+        };
+        LetterCounts {
+            messages: self.held.values().filter(dead).count() as u64,
+            deadlines: items(AgendaKind::Deadline),
+            effects: items(AgendaKind::Effect),
         }
     }
 

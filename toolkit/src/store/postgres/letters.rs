@@ -16,8 +16,9 @@ use crate::{
     id::SagaId,
     runtime::Timestamp,
     store::{
-        Action, HeldMessage, Letter, LetterId, NewRuling, RecordedEvent, Ruled, Ruling,
-        RulingQuery, StoreError, letters::saga_since,
+        Action, HeldMessage, Letter, LetterCounts, LetterId, NewRuling, RecordedEvent, Ruled,
+        Ruling, RulingQuery, StoreError,
+        letters::{COUNT_LETTERS, saga_since},
     },
 };
 
@@ -79,6 +80,12 @@ pub(super) async fn letter(
             Ok(item.map(|item| Letter::Item(Box::new(item))))
         }
     }
+}
+
+pub(super) async fn count(connections: &Arc<Connections>) -> Result<LetterCounts, StoreError> {
+    let found = rows(connections, sqlx::query(COUNT_LETTERS)).await?;
+    let counts = found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    Ok(LetterCounts::of(counts.collect::<Result<Vec<_>, _>>().map_err(store_error)?))
 }
 
 /// Looks, judges, and has the server do it if the letter is still as it was: no transaction is open meanwhile.

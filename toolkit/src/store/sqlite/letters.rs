@@ -16,8 +16,9 @@ use crate::{
     id::SagaId,
     runtime::Timestamp,
     store::{
-        HeldMessage, Letter, LetterId, NewRuling, RecordedEvent, Ruled, Ruling, RulingQuery,
-        StoreError, letters::saga_since,
+        HeldMessage, Letter, LetterCounts, LetterId, NewRuling, RecordedEvent, Ruled, Ruling,
+        RulingQuery, StoreError,
+        letters::{COUNT_LETTERS, saga_since},
     },
 };
 
@@ -102,6 +103,15 @@ pub(super) async fn letter(
     let found = find(lent.connection(), id).await.map_err(store_error)?;
     lent.give_back();
     Ok(found)
+}
+
+pub(super) async fn count(readers: &Connections) -> Result<LetterCounts, StoreError> {
+    let mut lent = readers.lend().await?;
+    let query = sqlx::query(COUNT_LETTERS).fetch_all(lent.connection());
+    let found = query.await.map_err(store_error)?;
+    lent.give_back();
+    let counts = found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    Ok(LetterCounts::of(counts.collect::<Result<Vec<_>, _>>().map_err(store_error)?))
 }
 
 async fn find(

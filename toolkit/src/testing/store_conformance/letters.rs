@@ -9,7 +9,7 @@ use crate::{
     runtime::Timestamp,
     store::{
         Action, AgendaItem, AgendaState, Append, Claimed, EventStore, HeldChange, HeldMessage,
-        HeldState, Letter, LetterId, NewEvent, NewRuling, Ruled, Ruling, RulingQuery,
+        HeldState, Letter, LetterCounts, LetterId, NewEvent, NewRuling, Ruled, Ruling, RulingQuery,
     },
 };
 
@@ -156,6 +156,28 @@ pub async fn p12_a_ruling_that_does_not_fit_is_not_done(place: &dyn StorePlace) 
     for message in messages {
         assert_eq!(the_message(&*store, &message.id).await, Some(message), "as it was");
     }
+}
+
+/// Those that are held back behind another, or are tried again by themselves, are none.
+pub async fn p12_dead_letters_are_counted_by_kind(place: &dyn StorePlace) {
+    let store = open(place).await;
+    assert_eq!(store.count_letters().await.unwrap(), LetterCounts::default());
+    let messages = [
+        message("dead", "k", 1, HeldState::Dead),
+        message("behind it", "k", 2, HeldState::Waiting),
+        message("let past", "l", 3, HeldState::Aside),
+        message("tried", "m", 4, HeldState::Parked),
+    ];
+    hold(&*store, &messages).await;
+    let dead = |item: AgendaItem| AgendaItem { state: AgendaState::Dead, ..item };
+    let (late, unpaid) = (dead(agenda::deadline(1)), dead(agenda::effect(2)));
+    agenda::put_all(&*store, [&late, &unpaid, &agenda::effect(3)]).await;
+    let counts = LetterCounts { messages: 2, deadlines: 1, effects: 1 };
+    assert_eq!(store.count_letters().await.unwrap(), counts);
+    done(&*store, &ruling(LetterId::Agenda(late.id), late.attempts, Action::Replay)).await;
+    done(&*store, &ruling(named("let past"), 1, Action::Skip)).await;
+    let counts = LetterCounts { messages: 1, deadlines: 0, effects: 1 };
+    assert_eq!(store.count_letters().await.unwrap(), counts);
 }
 
 /// A deadline or an effect: replayed it can be claimed, answered it has its outcome, skipped it is gone.

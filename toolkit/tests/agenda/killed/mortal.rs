@@ -9,9 +9,9 @@ use quadrille::{
     runtime::Timestamp,
     store::{
         AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling,
-        Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, StoreError,
-        StreamRead, StreamSlice,
+        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterCounts, LetterId,
+        NewRuling, Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery,
+        StoreError, StreamRead, StreamSlice,
     },
 };
 
@@ -120,6 +120,11 @@ impl EventStore for Mortal {
     async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
         self.fate.alive().await;
         self.store.rulings(query).await
+    }
+
+    async fn count_letters(&self) -> Result<LetterCounts, StoreError> {
+        self.fate.alive().await;
+        self.store.count_letters().await
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {
