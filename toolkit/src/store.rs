@@ -12,6 +12,7 @@ pub mod memory;
 mod position;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod reason;
 mod relayed;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -29,6 +30,7 @@ pub use letters::{
     Action, Letter, LetterCounts, LetterId, NewRuling, NotALetter, Ruled, Ruling, RulingQuery,
 };
 pub use position::{Claim, Claimed, Position, PositionMove, StartAt};
+pub use reason::REASON_BYTES_MAX;
 pub use relayed::{Floor, Lease, Registered, Registration};
 
 use crate::{
@@ -142,6 +144,9 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
 
     /// Appends: checks causes, positions, the inbox, held messages, the agenda and reads, in this order, and
     /// writes all or nothing.
+    ///
+    /// The reasons that it brings are texts of any origin: a NUL in one is kept as `␀` (U+2400), and what is
+    /// longer than [`REASON_BYTES_MAX`] is cut. So it is with who rules, and with the note.
     ///
     /// Lane numbers are given out in the order of `append.events`.
     async fn append(&self, append: &Append) -> Result<Appended, AppendError>;

@@ -7,7 +7,7 @@ use crate::{
     id::SagaId,
     store::{
         Action, AgendaKind, AgendaState, HeldMessage, HeldState, Letter, LetterCounts, LetterId,
-        NewRuling, RecordedEvent, Ruled, Ruling, RulingQuery, letters::About,
+        NewRuling, RecordedEvent, Ruled, Ruling, RulingQuery, letters::About, reason::kept,
     },
 };
 
@@ -112,9 +112,9 @@ fn record(number: u64, new: &NewRuling, letter: &Letter) -> Ruling {
     Ruling {
         number,
         at: new.at,
-        who: new.who.clone(),
+        who: kept(&new.who).into_owned(),
         action: new.action.name().to_owned(),
-        note: new.note.clone(),
+        note: kept(&new.note).into_owned(),
         letter: new.letter.clone(),
         event_type,
         key,

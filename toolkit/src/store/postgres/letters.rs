@@ -19,6 +19,7 @@ use crate::{
         Action, HeldMessage, Letter, LetterCounts, LetterId, NewRuling, RecordedEvent, Ruled,
         Ruling, RulingQuery, StoreError,
         letters::{COUNT_LETTERS, saga_since},
+        reason::kept,
     },
 };
 
@@ -126,9 +127,9 @@ async fn try_rule(
     };
     let query = sqlx::query(RULE)
         .bind(new.at.0)
-        .bind(new.who.as_str())
+        .bind(kept(&new.who))
         .bind(new.action.name())
-        .bind(new.note.as_str())
+        .bind(kept(&new.note))
         .bind(new.letter.to_string())
         .bind(state)
         .bind(i64::from(new.attempts))

@@ -19,6 +19,7 @@ use crate::{
         HeldMessage, Letter, LetterCounts, LetterId, NewRuling, RecordedEvent, Ruled, Ruling,
         RulingQuery, StoreError,
         letters::{COUNT_LETTERS, saga_since},
+        reason::kept,
     },
 };
 
@@ -162,9 +163,9 @@ async fn do_rule(connection: &mut SqliteConnection, new: &NewRuling) -> Result<R
     let about = letter.about();
     let number: i64 = sqlx::query_scalar(RECORD)
         .bind(new.at.0)
-        .bind(new.who.as_str())
+        .bind(kept(&new.who))
         .bind(new.action.name())
-        .bind(new.note.as_str())
+        .bind(kept(&new.note))
         .bind(new.letter.to_string())
         .bind(about.event_type)
         .bind(about.key)
