@@ -11,6 +11,7 @@ mod p13;
 #[allow(unreachable_pub)]
 mod p14;
 mod suite;
+mod turns;
 
 mod memory {
     use std::sync::Arc;
