@@ -36,6 +36,8 @@ pub mod id;
 mod list;
 pub mod log;
 pub mod operator;
+#[cfg(feature = "outside")]
+pub mod outside;
 #[cfg(feature = "process")]
 pub mod process;
 pub mod runtime;

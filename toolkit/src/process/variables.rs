@@ -148,7 +148,7 @@ pub(super) const OPERATOR_TOKEN: Variable = Variable {
 pub(super) const ALERT_WEBHOOK_URL: Variable = Variable {
     name: "ALERT_WEBHOOK_URL",
     default: Default::None("nobody is told"),
-    form: "http://host:port/path",
+    form: "https://host/path or http://host:port/path",
     what: "where dead letters are posted as JSON; shown without its path",
 };
 pub(super) const ALERT_WEBHOOK_SECRET: Variable = Variable {

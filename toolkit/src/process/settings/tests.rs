@@ -45,7 +45,7 @@ fn everything_wrong_is_told_at_once_with_name_value_and_mend() {
         ("QUADRILLE_INSTANCE", "a/b"),
         ("QUADRILLE_DATABASE_OWNER_URL", "sesame"),
         ("QUADRILLE_OPERATOR_TOKEN", "sesame"),
-        ("QUADRILLE_ALERT_WEBHOOK_URL", "https://sesame"),
+        ("QUADRILLE_ALERT_WEBHOOK_URL", "ftp://sesame"),
         ("QUADRILLE_ALERT_WEBHOOK_SECRET", "sesame"),
         ("QUADRILLE_TOPICS", "legacy.invoices"),
         ("QUADRILLE_INBOX_KEPT_HOURS", "0"),
