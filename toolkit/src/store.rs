@@ -6,12 +6,15 @@
 mod agenda;
 mod append;
 mod held;
+// The stores use all of these; a build need not have one.
+#[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code))]
 mod letters;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod position;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code))]
 mod reason;
 mod relayed;
 #[cfg(feature = "sqlite")]

@@ -1,8 +1,6 @@
 //! Letters: what is dead and waits for a person, and what persons have ruled.
 
-#[cfg(any(test, feature = "sqlite", feature = "postgres"))]
-use std::time::Duration;
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 
@@ -160,11 +158,9 @@ pub(super) struct About {
 }
 
 /// How far the clocks of two services may be apart before a saga's first events are not found.
-#[cfg(any(test, feature = "sqlite", feature = "postgres"))]
 const CLOCKS_APART_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// A time before which nothing of a saga was appended. Ids that do not tell when they were made say nothing.
-#[cfg(any(test, feature = "sqlite", feature = "postgres"))]
 pub(super) fn saga_since(saga: SagaId) -> Timestamp {
     if saga.0.get_version_num() != 7 {
         return Timestamp(i64::MIN);
