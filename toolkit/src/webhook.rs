@@ -6,7 +6,7 @@
 //! | `webhook-timestamp` | seconds since 1970, of the try |
 //! | `webhook-signature` | `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, when there is a [`Secret`] |
 //!
-//! Addresses are `http://` or `https://`: see [`outside`](crate::outside) for who is trusted.
+//! Addresses are `http://` or `https://`: see [`outside`] for who is trusted.
 
 mod alert;
 mod secret;

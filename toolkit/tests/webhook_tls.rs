@@ -2,7 +2,7 @@
 //!
 //! Whom a process trusts is said by its environment, so each case is a process of its own: this program, run
 //! again for one test.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::print_stdout)]
 
 use std::{
     net::SocketAddr,
