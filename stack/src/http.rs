@@ -32,18 +32,34 @@ pub async fn send(
     path: &str,
     body: Option<&Value>,
 ) -> Result<Answer> {
-    timeout(LIMIT, exchange(address, method, path, body)).await.context("no answer in time")?
+    send_with(address, method, path, "", body).await
+}
+
+/// As [`send`], with more headers: lines that end with CR and LF.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: Option<&Value>,
+) -> Result<Answer> {
+    let exchange = exchange(address, method, path, headers, body);
+    timeout(LIMIT, exchange).await.context("no answer in time")?
 }
 
 async fn exchange(
     address: SocketAddr,
     method: &str,
     path: &str,
+    headers: &str,
     body: Option<&Value>,
 ) -> Result<Answer> {
     let body = body.map(Value::to_string).unwrap_or_default();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );

@@ -8,6 +8,8 @@
 //! | [`processes`] | the services' processes, their databases, signals |
 //! | [`proxy`] | a way to the broker that holds requests back, or is cut |
 //! | [`tcp`] | a way to anything that speaks TCP, which can be cut |
+//! | [`gateway`] | the payment gateway as a process, told to misbehave |
+//! | [`hold`] | a store whose appends wait |
 //! | [`restore`] | a database as it was earlier |
 //! | [`driver`] [`http`] | the story's customers |
 //! | [`quiet`] [`wait`] | conditions with deadlines |
@@ -18,6 +20,8 @@
 #![cfg(feature = "servers")]
 
 pub mod driver;
+pub mod gateway;
+pub mod hold;
 pub mod http;
 pub mod laws;
 pub mod place;

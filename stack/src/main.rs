@@ -1,5 +1,5 @@
-//! Any of the four services as a process, by the name in `STACK_SERVICE`: one program to build for the
-//! tests, whose `main` is that of the services' own programs.
+//! Any of the four services as a process, or the payment gateway, by the name in `STACK_SERVICE`: one program
+//! to build for the tests, whose `main` is that of their own programs.
 
 use std::process::ExitCode;
 
@@ -13,8 +13,9 @@ fn main() -> ExitCode {
         "payment" => payment::run(),
         "inventory" => process::main(inventory::Inventory, inventory::router),
         "shipping" => process::main(shipping::Shipping::default(), shipping::router),
+        "gateway" => gateway::run(),
         other => {
-            eprintln!("STACK_SERVICE is {other:?}: order, payment, inventory or shipping");
+            eprintln!("STACK_SERVICE is {other:?}: order, payment, inventory, shipping or gateway");
             ExitCode::from(2)
         }
     }

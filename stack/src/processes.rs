@@ -68,6 +68,8 @@ pub struct Stack {
     ways: BTreeMap<&'static str, String>,
     /// Services that reach their database by another address.
     database_ways: BTreeMap<&'static str, String>,
+    /// What else services are told, as variables of their environment.
+    told: BTreeMap<&'static str, Vec<(&'static str, String)>>,
     logs: PathBuf,
     instances: BTreeMap<Key, Instance>,
     /// Shared with the driver.
@@ -105,7 +107,7 @@ impl Stack {
         let namespace = format!("stack_{}_{n}", std::process::id());
         let logs = std::env::temp_dir().join(&namespace);
         std::fs::create_dir_all(&logs)?;
-        let (ways, database_ways, instances, addresses) = Default::default();
+        let (ways, database_ways, told, instances, addresses) = Default::default();
         Ok(Self {
             namespace,
             kafka,
@@ -113,6 +115,7 @@ impl Stack {
             program,
             ways,
             database_ways,
+            told,
             logs,
             instances,
             addresses,
@@ -187,6 +190,11 @@ impl Stack {
         self.database_ways.insert(service, address.to_owned());
     }
 
+    /// Processes of this service that are started from now on have this variable.
+    pub fn tell(&mut self, service: &'static str, variable: &'static str, value: &str) {
+        self.told.entry(service).or_default().push((variable, value.to_owned()));
+    }
+
     /// Keeps the processes' output in this folder. Before any is started.
     ///
     /// # Errors
@@ -226,6 +234,7 @@ impl Stack {
         };
         let name = format!("{service}-{number}");
         let log = File::options().create(true).append(true).open(self.log(&name))?;
+        let told = self.told.get(service).into_iter().flatten();
         let process = Command::new(&self.program)
             .env("STACK_SERVICE", service)
             .env("QUADRILLE_NAMESPACE", &self.namespace)
@@ -236,6 +245,7 @@ impl Stack {
             .env("QUADRILLE_HTTP_ADDRESS", address.to_string())
             .env("QUADRILLE_LANES", LANES.to_string())
             .env("QUADRILLE_INSTANCE", &name)
+            .envs(told.map(|(variable, value)| (variable, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -255,7 +265,18 @@ impl Stack {
     /// # Errors
     /// When one does not within [`wait::LIMIT`], with what it said last.
     pub async fn until_ready(&self) -> Result<()> {
-        for ((service, number), instance) in &self.instances {
+        for service in SERVICES {
+            self.until_ready_of(service).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every process of a service says so.
+    ///
+    /// # Errors
+    /// As [`until_ready`](Self::until_ready).
+    pub async fn until_ready_of(&self, service: &str) -> Result<()> {
+        for ((service, number), instance) in self.instances.iter().filter(|(k, _)| k.0 == service) {
             let mut last = String::new();
             let ready = wait::until("a process to be ready", wait::LIMIT, async || {
                 let answer = http::send(instance.address, "GET", "/readyz", None).await;

@@ -47,7 +47,10 @@ pub fn interface<S: Service>(routes: Router, client: Client<S>) -> Router {
             let client = client.clone();
             move || client.health()
         },
-        metrics: move || client.metrics(),
+        metrics: move || {
+            let client = client.clone();
+            async move { client.fresh_metrics().await }
+        },
     };
     complete(routes, S::NAME, probes, Some(tracing))
 }
@@ -59,7 +62,7 @@ pub(crate) struct Probes<H, M> {
     pub(crate) metrics: M,
 }
 
-pub(crate) fn complete<H, M>(
+pub(crate) fn complete<H, M, T>(
     routes: Router,
     service: &'static str,
     probes: Probes<H, M>,
@@ -67,13 +70,14 @@ pub(crate) fn complete<H, M>(
 ) -> Router
 where
     H: Fn() -> Health + Clone + Send + Sync + 'static,
-    M: Fn() -> String + Clone + Send + Sync + 'static,
+    M: Fn() -> T + Clone + Send + Sync + 'static,
+    T: Future<Output = String> + Send,
 {
     let Probes { health, metrics } = probes;
     routes
         .route("/livez", get(health::livez))
         .route("/readyz", get(move || async move { health::readyz(health()) }))
-        .route("/metrics", get(move || async move { health::metrics(metrics()) }))
+        .route("/metrics", get(move || async move { health::metrics(metrics().await) }))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

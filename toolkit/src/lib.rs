@@ -40,6 +40,8 @@ pub mod mutant;
 #[cfg(not(feature = "mutants"))]
 mod mutant;
 pub mod operator;
+#[cfg(feature = "outside")]
+pub mod outside;
 #[cfg(feature = "process")]
 pub mod process;
 pub mod runtime;

@@ -83,6 +83,9 @@ impl RulingRequest {
         if self.note.trim().is_empty() || self.note.len() > NOTE_BYTES_MAX {
             return invalid(format!("`note` says why, in 1 to {NOTE_BYTES_MAX} bytes"));
         }
+        if self.who.contains('\0') || self.note.contains('\0') {
+            return invalid("`who` and `note` have no NUL character".to_owned());
+        }
         let action = match (self.action.as_str(), self.outcome) {
             ("replay", None) => Action::Replay,
             ("skip", None) => Action::Skip,
@@ -180,5 +183,41 @@ impl<S: Service> Client<S> {
         let query = AgendaQuery { saga: Some(saga), limit: SHOWN_MAX, ..Default::default() };
         let agenda = self.store.agenda(&query).await?;
         Ok(Tries::of::<E>(key, &events, &agenda))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Timestamp;
+
+    fn request(who: &str, note: &str) -> RulingRequest {
+        RulingRequest {
+            letter: "message/t/0/m".to_owned(),
+            attempts: 1,
+            action: "skip".to_owned(),
+            who: who.to_owned(),
+            note: note.to_owned(),
+            outcome: None,
+        }
+    }
+
+    #[test]
+    fn who_and_note_say_something_that_every_store_takes() {
+        assert!(request("ada", "not needed").checked(Timestamp(1)).is_ok());
+        let (long_who, long_note) = ("a".repeat(WHO_BYTES_MAX + 1), "a".repeat(NOTE_BYTES_MAX + 1));
+        for (who, note, says) in [
+            (" ", "why", "`who` is a name"),
+            (&long_who, "why", "`who` is a name"),
+            ("ada", "", "`note` says why"),
+            ("ada", &long_note, "`note` says why"),
+            ("a\0da", "why", "no NUL"),
+            ("ada", "why\0", "no NUL"),
+        ] {
+            match request(who, note).checked(Timestamp(1)) {
+                Err(RulingError::Invalid(text)) => assert!(text.contains(says), "{text}"),
+                other => panic!("{who:?} {note:?}: {other:?}"),
+            }
+        }
     }
 }

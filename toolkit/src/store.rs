@@ -6,12 +6,16 @@
 mod agenda;
 mod append;
 mod held;
+// The stores use all of these; a build need not have one.
+#[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code))]
 mod letters;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod position;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code))]
+mod reason;
 mod relayed;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -25,8 +29,11 @@ pub use append::{
 use async_trait::async_trait;
 use bytes::Bytes;
 pub use held::{HeldChange, HeldHead, HeldMessage, HeldState};
-pub use letters::{Action, Letter, LetterId, NewRuling, NotALetter, Ruled, Ruling, RulingQuery};
+pub use letters::{
+    Action, Letter, LetterCounts, LetterId, NewRuling, NotALetter, Ruled, Ruling, RulingQuery,
+};
 pub use position::{Claim, Claimed, Position, PositionMove, StartAt};
+pub use reason::REASON_BYTES_MAX;
 pub use relayed::{Floor, Lease, Registered, Registration, ShardChange};
 
 use crate::{
@@ -141,6 +148,9 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// Appends: checks causes, positions, the inbox, held messages, the agenda and reads, in this order, and
     /// writes all or nothing.
     ///
+    /// The reasons that it brings are texts of any origin: a NUL in one is kept as `␀` (U+2400), and what is
+    /// longer than [`REASON_BYTES_MAX`] is cut. So it is with who rules, and with the note.
+    ///
     /// Lane numbers are given out in the order of `append.events`.
     async fn append(&self, append: &Append) -> Result<Appended, AppendError>;
 
@@ -195,6 +205,9 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
 
     /// Rulings, by number.
     async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError>;
+
+    /// How many letters are dead: for people, and for `/metrics`.
+    async fn count_letters(&self) -> Result<LetterCounts, StoreError>;
 
     /// The gaps that were recorded when lanes were first read (P3), by lane and number, at most `limit`:
     /// for people.

@@ -6,7 +6,7 @@
 //! | `webhook-timestamp` | seconds since 1970, of the try |
 //! | `webhook-signature` | `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, when there is a [`Secret`] |
 //!
-//! Addresses are `http://`: encryption is for a proxy beside the process.
+//! Addresses are `http://` or `https://`: see [`outside`] for who is trusted.
 
 mod alert;
 mod secret;
@@ -17,13 +17,12 @@ pub use alert::AlertWebhook;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Method, Request, StatusCode, Uri, header};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 pub use secret::{NotASecret, Secret};
 
-use crate::effect::EffectError;
+use crate::{
+    effect::EffectError,
+    outside::{self, HttpClient, NoHttpClient},
+};
 
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
@@ -35,13 +34,21 @@ const ANSWER_BYTES_SHOWN: usize = 200;
 pub struct Endpoint {
     uri: Uri,
     secret: Option<Secret>,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: HttpClient,
 }
 
 /// A text that is no endpoint: what is wrong with it, and after a semicolon the mend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; write http://host:port/path")]
-pub struct NotAnEndpoint(&'static str);
+#[error("{0}; write https://host/path or http://host:port/path")]
+pub struct NotAnEndpoint(NotAnAddress);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum NotAnAddress {
+    #[error("is no address")]
+    Unreadable,
+    #[error(transparent)]
+    Uncallable(NoHttpClient),
+}
 
 /// One message.
 #[derive(Clone, Debug)]
@@ -55,27 +62,15 @@ pub struct Webhook {
 }
 
 impl Endpoint {
-    /// An endpoint at an `http://` address; with a secret its messages are signed.
+    /// An endpoint at an `http://` or `https://` address; with a secret its messages are signed. For `https://`
+    /// it reads certificates from files: at the start of a program, not for each message.
     ///
     /// # Errors
     /// The address cannot be used.
     pub fn new(url: &str, secret: Option<Secret>) -> Result<Self, NotAnEndpoint> {
-        let uri: Uri = url.parse().map_err(|_| NotAnEndpoint("is no address"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(NotAnEndpoint(
-                    "is encrypted, which is for a proxy on this machine to do",
-                ));
-            }
-            _ => return Err(NotAnEndpoint("is no address of an HTTP server")),
-        }
-        if uri.host().is_none_or(str::is_empty) {
-            return Err(NotAnEndpoint("has no host"));
-        }
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let uri: Uri = url.parse().map_err(|_| NotAnEndpoint(NotAnAddress::Unreadable))?;
+        let uncallable = |error| NotAnEndpoint(NotAnAddress::Uncallable(error));
+        let client = outside::http_client(&uri).map_err(uncallable)?;
         Ok(Self { uri, secret, client })
     }
 
@@ -131,7 +126,8 @@ impl fmt::Display for Endpoint {
         let port = authority.and_then(|it| it.port_u16()).map(|port| format!(":{port}"));
         let host = self.uri.host().unwrap_or_default();
         let signed = if self.secret.is_some() { ", signed" } else { "" };
-        write!(f, "http://{host}{}/…{signed}", port.unwrap_or_default())
+        let scheme = self.uri.scheme_str().unwrap_or_default();
+        write!(f, "{scheme}://{host}{}/…{signed}", port.unwrap_or_default())
     }
 }
 
@@ -156,10 +152,10 @@ mod tests {
     #[test]
     fn what_is_no_endpoint_says_why() {
         for (wrong, why) in
-            [("https://h/x", "proxy"), ("h/x", "no address"), ("ftp://h/", "HTTP server")]
+            [("h/x", "no address"), ("ftp://h/", "HTTP server"), ("h", "HTTP server")]
         {
             let error = Endpoint::new(wrong, None).unwrap_err().to_string();
-            assert!(error.contains(why) && error.contains("; write http://"), "{error}");
+            assert!(error.contains(why) && error.contains("; write https://"), "{error}");
         }
     }
 }

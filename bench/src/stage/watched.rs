@@ -9,9 +9,9 @@ use quadrille::{
     runtime::Timestamp,
     store::{
         AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling,
-        Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, ShardChange,
-        StoreError, StreamRead, StreamSlice,
+        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterCounts, LetterId,
+        NewRuling, Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery,
+        ShardChange, StoreError, StreamRead, StreamSlice,
     },
 };
 
@@ -100,6 +100,10 @@ impl EventStore for Watched {
 
     async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
         self.store.rulings(query).await
+    }
+
+    async fn count_letters(&self) -> Result<LetterCounts, StoreError> {
+        self.store.count_letters().await
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {

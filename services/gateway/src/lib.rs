@@ -23,6 +23,7 @@ mod entries;
 mod http;
 mod journal;
 mod office;
+mod program;
 mod serve;
 mod totals;
 mod trouble;
@@ -34,6 +35,7 @@ pub use entries::{
 };
 pub use journal::JournalError;
 pub use office::{EntryError, Office};
+pub use program::run;
 pub use serve::{CONNECTIONS_MAX, Serving, serve};
 pub use totals::{Sums, Totals};
 pub use trouble::{DELAY_MS_MAX, Made, Trouble};

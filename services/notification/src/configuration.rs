@@ -12,7 +12,7 @@ use crate::{Merchant, Notifications, router};
 
 const MERCHANT_URL: OwnVariable = OwnVariable {
     name: "NOTIFICATION_MERCHANT_URL",
-    form: "http://host:port/path",
+    form: "http[s]://host[:port]/path",
     default: "none: it must be set",
     what: "where the merchant takes notifications; its path may be a secret, and it is never shown",
 };

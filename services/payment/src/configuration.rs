@@ -8,7 +8,7 @@ use crate::{Gateway, Payment, router_for};
 
 const GATEWAY_URL: OwnVariable = OwnVariable {
     name: "PAYMENT_GATEWAY_URL",
-    form: "http://host:port",
+    form: "http://host:port or https://host",
     default: "none: this service keeps the accounts itself",
     what: "the payment gateway that has the accounts",
 };

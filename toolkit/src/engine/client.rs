@@ -1,6 +1,6 @@
 //! How the world outside reaches a service: commands in, state out.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -95,6 +95,9 @@ struct Stored<'a> {
     #[serde(borrow)]
     answer: &'a RawValue,
 }
+
+/// How long whoever reads the metrics waits for the store.
+const COUNT_LETTERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// A handle to a running service. Cheap to clone; usable from any task.
 pub struct Client<S: Service> {
@@ -302,7 +305,20 @@ impl<S: Service> Client<S> {
         self.status.stopped_lanes().into_iter().collect()
     }
 
-    /// What `/metrics` shows: counters, gauges and histograms in Prometheus' text format.
+    /// What `/metrics` shows: as [`metrics`](Self::metrics), with the dead letters of the store as they are
+    /// now. When it has not counted them within a second, they are left out.
+    pub async fn fresh_metrics(&self) -> String {
+        let late = self.runtime.clock.sleep(COUNT_LETTERS_WITHIN);
+        let counts = tokio::select! {
+            biased;
+            counts = self.store.count_letters() => counts.ok(),
+            () = late => None,
+        };
+        self.status.gauges.letters(counts);
+        self.metrics()
+    }
+
+    /// Counters, gauges and histograms in Prometheus' text format, without asking anybody.
     #[must_use]
     pub fn metrics(&self) -> String {
         telemetry::metrics::text(&self.status, &*self.runtime.clock)

@@ -27,7 +27,7 @@ fn router(reasons: &'static [&'static str]) -> Router {
         ready: reasons.is_empty(),
         reasons: reasons.iter().map(|r| (*r).to_owned()).collect(),
     };
-    let metrics = || "quadrille_ready{service=\"test\"} 0\n".to_owned();
+    let metrics = || std::future::ready("quadrille_ready{service=\"test\"} 0\n".to_owned());
     complete(routes, "test", Probes { health, metrics }, None)
 }
 

@@ -72,7 +72,7 @@ impl Front {
     pub(super) fn router(&self, service: &'static str) -> Router {
         let front = self.clone();
         let health = move || Health { ready: false, reasons: vec![front.waiting().clone()] };
-        let metrics = move || telemetry::metrics::before_start(service);
+        let metrics = move || std::future::ready(telemetry::metrics::before_start(service));
         let probes = Probes { health, metrics };
         let before = http::complete(Router::new(), service, probes, None);
         let front = self.clone();

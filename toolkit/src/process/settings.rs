@@ -1,6 +1,6 @@
 //! The settings of a process, read as a whole: either all are good, or all that is wrong is told.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
     indented,
@@ -25,6 +25,8 @@ const LOG_DEFAULT: &str = "info";
 /// A topic of more partitions than this is a typing error.
 const LANES_MAX: u32 = 1_000;
 const DRAIN_SECONDS_MAX: u32 = 3_600;
+/// A year.
+const KEPT_HOURS_MAX: u32 = 8_760;
 
 /// The settings of a process. Shown without secrets.
 #[derive(Clone, Debug)]
@@ -48,6 +50,12 @@ pub struct Settings {
     pub shards: u32,
     /// Where a topic is begun that was never read before.
     pub start_at: StartAt,
+    /// The topics of services that do not follow `<namespace>.<service>.events`, by the service's name.
+    pub topics: BTreeMap<String, String>,
+    /// How long an event of a foreign producer is known again.
+    pub inbox_kept: Duration,
+    /// How long a command's answer is kept under the key that its caller gave.
+    pub answers_kept: Duration,
     /// The name that this instance keeps over restarts.
     pub instance: Option<String>,
     /// What is written to standard error, as a filter of `tracing-subscriber`.
@@ -169,6 +177,9 @@ impl Reader<'_> {
         let lanes = self.number(&variables::LANES, LANES_MAX, "partitions");
         let shards = self.number(&variables::SHARDS, LANES_MAX, "producers");
         let start_at = self.read(&variables::START_AT, values::start_at);
+        let topics = self.optional(&variables::TOPICS, values::topics);
+        let inbox_kept = self.hours(&variables::INBOX_KEPT_HOURS);
+        let answers_kept = self.hours(&variables::ANSWERS_KEPT_HOURS);
         let instance = self.optional(&variables::INSTANCE, values::name);
         let log = self.log();
         let operator_token = self.optional(&variables::OPERATOR_TOKEN, values::token);
@@ -192,6 +203,9 @@ impl Reader<'_> {
             lanes: lanes?,
             shards: shards?,
             start_at: start_at?,
+            topics: topics?.unwrap_or_default(),
+            inbox_kept: inbox_kept?,
+            answers_kept: answers_kept?,
             instance: instance?,
             log: log?,
             drain: Duration::from_secs(drain?.into()),
@@ -234,6 +248,11 @@ impl Reader<'_> {
 
     fn number(&mut self, variable: &Variable, most: u32, unit: &str) -> Option<u32> {
         self.read(variable, |text| values::number(text, 1, most, unit))
+    }
+
+    fn hours(&mut self, variable: &Variable) -> Option<Duration> {
+        let hours = self.number(variable, KEPT_HOURS_MAX, "hours")?;
+        Some(Duration::from_secs(u64::from(hours) * 3600))
     }
 
     fn log(&mut self) -> Option<String> {
@@ -338,6 +357,9 @@ impl Settings {
         config.lanes = self.lanes;
         config.shards = self.shards;
         config.start = self.start_at;
+        config.topics = self.topics.clone();
+        config.limits.inbox_kept = self.inbox_kept;
+        config.limits.answers_kept = self.answers_kept;
         config.instance = self.instance.clone();
         config.parentage = self.parentage;
         config

@@ -1,6 +1,6 @@
 //! From the text of a setting to its value. Each error says what is wrong, and after a semicolon the mend.
 
-use std::{fmt, net::SocketAddr, str::FromStr as _};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, str::FromStr as _};
 
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
@@ -69,16 +69,43 @@ pub(super) fn number(text: &str, from: u32, to: u32, unit: &str) -> Result<u32, 
     }
 }
 
+/// What names in Kafka are made of.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
 pub(super) fn name(text: &str) -> Result<String, String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     // Kafka allows a topic 249; what we put behind this one must fit too.
     if text.len() > 100 {
         return Err("is too long; write at most 100 letters".to_owned());
     }
-    if text.is_empty() || !text.chars().all(allowed) {
+    if text.is_empty() || !text.chars().all(is_plain) {
         return Err("has other signs; use letters, digits, - _ .".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Kafka's own limit.
+const TOPIC_BYTES_MAX: usize = 249;
+
+/// `service=topic`, separated by commas.
+pub(super) fn topics(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let mend = "write service=topic, separated by commas, for example billing=legacy.invoices";
+    let mut topics = BTreeMap::new();
+    for pair in text.split(',').map(str::trim) {
+        let Some((service, topic)) = pair.split_once('=') else {
+            return Err(format!("{pair:?} names no topic; {mend}"));
+        };
+        let (service, topic) = (service.trim(), topic.trim());
+        let fits = topic.len() <= TOPIC_BYTES_MAX && topic.chars().all(is_plain);
+        if service.is_empty() || topic.is_empty() || !fits || matches!(topic, "." | "..") {
+            return Err(format!("{pair:?} is no service and no topic of Kafka's; {mend}"));
+        }
+        if topics.insert(service.to_owned(), topic.to_owned()).is_some() {
+            return Err(format!("{service:?} is there twice; {mend}"));
+        }
+    }
+    Ok(topics)
 }
 
 /// `host:port`, separated by commas.
@@ -207,6 +234,17 @@ mod tests {
         }
         for bad in ["", "a", "a:", ":1", "a:0", "a:65536", "a:1,", "a:1,,b:1"] {
             assert!(brokers(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn topics_have_a_service_each() {
+        let read = topics("billing=legacy.invoices, stock=wms-2").unwrap();
+        let expected = [("billing", "legacy.invoices"), ("stock", "wms-2")];
+        assert!(read.iter().map(|(a, b)| (&**a, &**b)).eq(expected), "{read:?}");
+        let long = format!("a={}", "t".repeat(TOPIC_BYTES_MAX + 1));
+        for bad in ["", "a", "a=", "=t", "a=t,", "a=t,a=u", "a=t u", "a=..", &long] {
+            assert!(topics(bad).is_err(), "{bad}");
         }
     }
 

@@ -96,6 +96,24 @@ pub(super) const START_AT: Variable = Variable {
     form: "first or retained",
     what: "where a topic is begun that was never read before: at number 1, or at what it still holds",
 };
+pub(super) const TOPICS: Variable = Variable {
+    name: "TOPICS",
+    default: Default::None("NAMESPACE.service.events for each service that is read"),
+    form: "service=topic[,service=topic]",
+    what: "topics of services that do not follow this: of producers that are not ours",
+};
+pub(super) const INBOX_KEPT_HOURS: Variable = Variable {
+    name: "INBOX_KEPT_HOURS",
+    default: Default::Is("168"),
+    form: "hours, 1 to 8760",
+    what: "how long an event of a producer that is not ours is known again by its source and id",
+};
+pub(super) const ANSWERS_KEPT_HOURS: Variable = Variable {
+    name: "ANSWERS_KEPT_HOURS",
+    default: Default::Is("24"),
+    form: "hours, 1 to 8760",
+    what: "how long a command's answer is kept under its Idempotency-Key",
+};
 pub(super) const INSTANCE: Variable = Variable {
     name: "INSTANCE",
     default: Default::None("a random name"),
@@ -130,7 +148,7 @@ pub(super) const OPERATOR_TOKEN: Variable = Variable {
 pub(super) const ALERT_WEBHOOK_URL: Variable = Variable {
     name: "ALERT_WEBHOOK_URL",
     default: Default::None("nobody is told"),
-    form: "http://host:port/path",
+    form: "https://host/path or http://host:port/path",
     what: "where dead letters are posted as JSON; shown without its path",
 };
 pub(super) const ALERT_WEBHOOK_SECRET: Variable = Variable {
@@ -152,6 +170,9 @@ pub(super) const ALL: &[&Variable] = &[
     &LANES,
     &SHARDS,
     &START_AT,
+    &TOPICS,
+    &INBOX_KEPT_HOURS,
+    &ANSWERS_KEPT_HOURS,
     &INSTANCE,
     &LOG,
     &PROCESS_SPANS,

@@ -254,6 +254,40 @@ pub struct Ruling {
     pub reason: String,
 }
 
+/// How many dead letters wait for a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LetterCounts {
+    /// Messages, those set aside included.
+    pub messages: u64,
+    /// Deadlines.
+    pub deadlines: u64,
+    /// Effects.
+    pub effects: u64,
+}
+
+impl LetterCounts {
+    /// From rows of a kind and its number. The tables have no other kinds.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn of<'a>(rows: impl IntoIterator<Item = (&'a str, i64)>) -> Self {
+        let mut counts = Self::default();
+        for (kind, count) in rows {
+            let place = match kind {
+                "message" => &mut counts.messages,
+                "deadline" => &mut counts.deadlines,
+                _ => &mut counts.effects,
+            };
+            *place = count.unsigned_abs();
+        }
+        counts
+    }
+}
+
+/// What the tables are asked for it: a kind and its number in each row.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) const COUNT_LETTERS: &str = "
+SELECT 'message', count(*) FROM held WHERE state IN ('dead', 'aside')
+UNION ALL SELECT kind, count(*) FROM agenda WHERE state = 'dead' GROUP BY kind";
+
 /// Which rulings to show.
 #[derive(Clone, Debug, Default)]
 pub struct RulingQuery {

@@ -19,9 +19,9 @@ use bytes::Bytes;
 use self::state::State;
 use super::{
     AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling, Position,
-    RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, ShardChange, StoreError,
-    StreamRead, StreamSlice,
+    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterCounts, LetterId,
+    NewRuling, Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery,
+    ShardChange, StoreError, StreamRead, StreamSlice,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
@@ -167,6 +167,10 @@ impl EventStore for MemoryStore {
 
     async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
         Ok(self.lock().rulings(query))
+    }
+
+    async fn count_letters(&self) -> Result<LetterCounts, StoreError> {
+        Ok(self.lock().count_letters())
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {

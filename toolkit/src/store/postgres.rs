@@ -35,9 +35,9 @@ pub use self::limits::PostgresLimits;
 use self::{connections::Connections, error::store_error};
 use super::{
     AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling, Position,
-    RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, ShardChange, StoreError,
-    StreamRead, StreamSlice,
+    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterCounts, LetterId,
+    NewRuling, Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery,
+    ShardChange, StoreError, StreamRead, StreamSlice,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
@@ -222,6 +222,10 @@ impl EventStore for PostgresStore {
 
     async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
         letters::rulings(&self.others, query).await
+    }
+
+    async fn count_letters(&self) -> Result<LetterCounts, StoreError> {
+        letters::count(&self.others).await
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {

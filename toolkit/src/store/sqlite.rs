@@ -38,9 +38,9 @@ use sqlx::{
 use self::connections::Connections;
 use super::{
     AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling, Position,
-    RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, ShardChange, StoreError,
-    StreamRead, StreamSlice,
+    EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterCounts, LetterId,
+    NewRuling, Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery,
+    ShardChange, StoreError, StreamRead, StreamSlice,
 };
 use crate::{
     id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
@@ -181,6 +181,10 @@ impl EventStore for SqliteStore {
 
     async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
         letters::rulings(&self.readers, query).await
+    }
+
+    async fn count_letters(&self) -> Result<LetterCounts, StoreError> {
+        letters::count(&self.readers).await
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {

@@ -20,6 +20,7 @@ use text::Text;
 use crate::{
     engine::status::Status,
     runtime::{Clock, Timestamp},
+    store::LetterCounts,
 };
 
 /// What `Content-Type` says of the text.
@@ -53,6 +54,7 @@ pub(crate) struct Gauges {
     /// One transaction of the relay.
     pub(crate) round: Histogram,
     shards: Mutex<BTreeMap<u32, Lag>>,
+    letters: Mutex<Option<LetterCounts>>,
     parked: AtomicUsize,
     waiting: AtomicUsize,
     dead: AtomicUsize,
@@ -65,6 +67,7 @@ impl Default for Gauges {
             append_events: Histogram::of_numbers(),
             round: Histogram::of_seconds(),
             shards: Mutex::default(),
+            letters: Mutex::default(),
             parked: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             dead: AtomicUsize::new(0),
@@ -77,6 +80,27 @@ impl Gauges {
         self.parked.store(held.parked, Ordering::Relaxed);
         self.waiting.store(held.waiting, Ordering::Relaxed);
         self.dead.store(held.dead, Ordering::Relaxed);
+    }
+
+    /// How many letters are dead in the store; `None` when it does not say.
+    pub(crate) fn letters(&self, counts: Option<LetterCounts>) {
+        *self.letters.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    /// What is not known is not told: a 0 would end an alarm.
+    fn write_letters(&self, text: &mut Text) {
+        let Some(counts) = *self.letters.lock().unwrap_or_else(PoisonError::into_inner) else {
+            return;
+        };
+        let name = "dead_letters";
+        text.head(name, "gauge", "Letters in the store that wait for a person, by their kind");
+        for (kind, count) in [
+            ("message", counts.messages),
+            ("deadline", counts.deadlines),
+            ("effect", counts.effects),
+        ] {
+            text.sample(name, &[("kind", kind)], count);
+        }
     }
 
     /// How far a shard is behind; `None` when this instance does not publish it.
@@ -113,6 +137,7 @@ impl Gauges {
         ] {
             text.sample(name, &[("state", state)], held);
         }
+        self.write_letters(text);
         self.append.write(text, "append_duration_seconds", "From a decided batch to its commit");
         self.append_events.write(text, "append_events", "Events of one append");
         self.round.write(text, "relay_round_duration_seconds", "One transaction of the relay");

@@ -16,9 +16,9 @@ use crate::{
     runtime::Timestamp,
     store::{
         AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling,
-        Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, ShardChange,
-        StoreError, StreamRead, StreamSlice,
+        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterCounts, LetterId,
+        NewRuling, Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery,
+        ShardChange, StoreError, StreamRead, StreamSlice,
     },
 };
 
@@ -305,6 +305,10 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
 
     async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
         self.inner.rulings(query).await
+    }
+
+    async fn count_letters(&self) -> Result<LetterCounts, StoreError> {
+        self.inner.count_letters().await
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {

@@ -94,6 +94,8 @@ macro_rules! store_conformance {
             p12_a_ruling_that_does_not_fit_is_not_done
             p12_rulings_on_the_agenda_are_done_and_kept
             p12_one_of_many_rules_on_a_letter
+            p12_dead_letters_are_counted_by_kind
+            p12_what_went_wrong_is_kept_however_it_is_worded
             a_saga_is_found_in_events_and_held_messages
             p12_a_claim_that_consumes_less_is_refused
             p12_payloads_are_kept_exactly

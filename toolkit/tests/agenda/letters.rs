@@ -42,6 +42,16 @@ async fn rule(client: &Client<Bookings>, letter: &LetterView, action: &str) {
     assert_eq!((&*rulings[0].action, &*rulings[0].letter), (action, &*letter.letter));
 }
 
+/// What `/metrics` tells of dead messages, deadlines and effects.
+async fn told(client: &Client<Bookings>) -> [u64; 3] {
+    let text = client.fresh_metrics().await;
+    ["message", "deadline", "effect"].map(|kind| {
+        let series = format!("quadrille_dead_letters{{service=\"booking\",kind=\"{kind}\"}} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&*series));
+        line.expect(kind).parse().unwrap()
+    })
+}
+
 fn mend(world: &World) {
     world.broken.store(false, Ordering::Relaxed);
 }
@@ -67,8 +77,10 @@ async fn a_dead_outcome(world: &World) -> (Client<Bookings>, LetterView) {
 pub async fn p12_a_dead_deadline_fires_once_when_it_is_replayed(world: World) {
     let (client, letter) = a_dead_deadline(&world).await;
     assert_eq!(booking(&client).await.expired, 0);
+    assert_eq!(told(&client).await, [0, 1, 0]);
     mend(&world);
     rule(&client, &letter, "replay").await;
+    assert_eq!(told(&client).await, [0, 0, 0]);
     until("the deadline", || async { booking(&client).await.expired == 1 }).await;
     assert!(client.letters().await.unwrap().is_empty());
     assert_eq!(client.counters().deadlines_fired, 1);

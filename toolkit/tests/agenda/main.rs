@@ -3,12 +3,15 @@
 #[allow(unreachable_pub)]
 mod booking;
 #[allow(unreachable_pub)]
+mod killed;
+#[allow(unreachable_pub)]
 mod letters;
 #[allow(unreachable_pub)]
 mod p13;
 #[allow(unreachable_pub)]
 mod p14;
 mod suite;
+mod turns;
 
 mod memory {
     use std::sync::Arc;

@@ -18,6 +18,12 @@ macro_rules! agenda_suite {
             letters: p12_an_effect_that_gave_up_is_performed_again_when_it_is_replayed
         }
 
+        crate::suite::agenda_suite! { @place $place;
+            p13_killed_at_every_call_between_setting_a_deadline_and_its_firing
+            p14_killed_at_every_call_between_an_effect_and_its_outcome
+            p14_killed_at_every_call_of_an_effect_whose_answer_is_lost
+        }
+
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn p13_two_engines_fire_each_deadline_once() {
             let place = $place;
@@ -32,6 +38,14 @@ macro_rules! agenda_suite {
                 let place = $place;
                 let world = crate::booking::World::on(place.open().await);
                 crate::$module::$property(world).await;
+            }
+        )*
+    };
+    (@place $place:expr; $($property:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $property() {
+                crate::killed::$property(&$place).await;
             }
         )*
     };

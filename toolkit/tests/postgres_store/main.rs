@@ -12,6 +12,9 @@ mod commits;
 mod cost;
 mod keys;
 #[allow(unreachable_pub)]
+#[path = "../agenda/killed/mod.rs"]
+mod killed;
+#[allow(unreachable_pub)]
 #[path = "../agenda/letters.rs"]
 mod letters;
 #[allow(unreachable_pub)]

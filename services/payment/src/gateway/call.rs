@@ -3,11 +3,10 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Method, Request, StatusCode, Uri, header};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+use quadrille::{
+    effect::{Call, EffectError},
+    outside::{self, HttpClient},
 };
-use quadrille::effect::{Call, EffectError};
 use serde::de::DeserializeOwned;
 
 /// The largest answer that is read, in bytes.
@@ -18,29 +17,19 @@ const ERROR_BYTES_SHOWN: usize = 200;
 /// Calls to one gateway; connections are kept.
 #[derive(Clone)]
 pub(super) struct Line {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: HttpClient,
     /// Without a slash at its end.
     base: String,
 }
 
 impl Line {
-    pub(super) fn to(url: &str) -> Result<Self, &'static str> {
-        let uri: Uri = url.parse().map_err(|_| "is no address; write http://host:port")?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(
-                    "is encrypted, which is for a proxy on this machine to do; write http://host:port",
-                );
-            }
-            _ => return Err("is no address of an HTTP server; write http://host:port"),
+    pub(super) fn to(url: &str) -> Result<Self, String> {
+        const MEND: &str = "write http://host:port or https://host";
+        let uri: Uri = url.parse().map_err(|_| format!("is no address; {MEND}"))?;
+        if uri.query().is_some() {
+            return Err(format!("has a query; {MEND}"));
         }
-        if uri.host().is_none_or(str::is_empty) || uri.query().is_some() {
-            return Err("has no host, or a query; write http://host:port");
-        }
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client = outside::http_client(&uri).map_err(|error| format!("{error}; {MEND}"))?;
         Ok(Self { client, base: url.trim_end_matches('/').to_owned() })
     }
 

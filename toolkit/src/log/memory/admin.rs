@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{
-    MemoryLog, ProducerEpoch, PublishHook, Refused, source_lanes, subscription::MemorySubscription,
-};
+use super::{MemoryLog, ProducerEpoch, PublishHook, Refused, source_lanes};
 use crate::{
     id::{Lane, SourceLane},
-    log::{NewRecord, Subscription},
+    log::NewRecord,
 };
 
 /// # Raw transactions
@@ -137,10 +135,18 @@ impl MemoryLog {
         &self,
         group: &str,
         topics: &[Arc<str>],
-    ) -> (u64, Box<dyn Subscription>) {
+    ) -> (u64, Box<dyn crate::log::Subscription>) {
         let group: Arc<str> = group.into();
         let (member, wake) = self.lock().join(&group, topics);
-        (member, Box::new(MemorySubscription { log: self.clone(), group, member, wake }))
+        (
+            member,
+            Box::new(super::subscription::MemorySubscription {
+                log: self.clone(),
+                group,
+                member,
+                wake,
+            }),
+        )
     }
 
     /// Puts one silent member out of a group. It hears of it when it asks for more.

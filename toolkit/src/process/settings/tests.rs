@@ -23,6 +23,9 @@ fn defaults_hold_where_nothing_is_said() {
     assert_eq!(settings.http_address.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.log, "info");
     assert_eq!(settings.start_at, StartAt::First);
+    let (engine, usual) = (settings.engine(), crate::engine::Limits::default());
+    assert_eq!(engine.limits, usual, "what is said here is what the engine has by itself");
+    assert!(engine.topics.is_empty());
     assert!(settings.instance.is_none() && settings.database_owner_url.is_none());
 }
 
@@ -42,8 +45,11 @@ fn everything_wrong_is_told_at_once_with_name_value_and_mend() {
         ("QUADRILLE_INSTANCE", "a/b"),
         ("QUADRILLE_DATABASE_OWNER_URL", "sesame"),
         ("QUADRILLE_OPERATOR_TOKEN", "sesame"),
-        ("QUADRILLE_ALERT_WEBHOOK_URL", "https://sesame"),
+        ("QUADRILLE_ALERT_WEBHOOK_URL", "ftp://sesame"),
         ("QUADRILLE_ALERT_WEBHOOK_SECRET", "sesame"),
+        ("QUADRILLE_TOPICS", "legacy.invoices"),
+        ("QUADRILLE_INBOX_KEPT_HOURS", "0"),
+        ("QUADRILLE_ANSWERS_KEPT_HOURS", "1d"),
         ("QUADRILLE_CONFIG", "/nowhere/at/all.json"),
     ];
     let errors = errors(&wrong);
@@ -92,6 +98,20 @@ fn what_contradicts_is_told_beside_what_is_wrong_by_itself() {
 fn more_shards_than_lanes_contradict() {
     let errors = errors(&[("QUADRILLE_LANES", "2"), ("QUADRILLE_SHARDS", "3")]);
     assert_eq!(errors, ["QUADRILLE_SHARDS = \"3\": is more than the 2 lanes; write 1 to 2"]);
+}
+
+#[test]
+fn the_engine_hears_of_topics_and_of_what_is_kept() {
+    let settings = settings(&[
+        ("QUADRILLE_TOPICS", "billing=legacy.invoices"),
+        ("QUADRILLE_INBOX_KEPT_HOURS", "720"),
+        ("QUADRILLE_ANSWERS_KEPT_HOURS", "1"),
+    ]);
+    let engine = settings.unwrap().engine();
+    assert_eq!(engine.topic_of("billing"), "legacy.invoices");
+    assert_eq!(engine.topic_of("order"), "quadrille.order.events");
+    assert_eq!(engine.limits.inbox_kept, Duration::from_secs(720 * 3600));
+    assert_eq!(engine.limits.answers_kept, crate::engine::KEPT_MIN, "the least that there is");
 }
 
 #[test]

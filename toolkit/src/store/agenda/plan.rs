@@ -1,12 +1,12 @@
 //! The changes of an append, as few statements can make them.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{AgendaChange, AgendaItem, AgendaState};
-use crate::{id::AgendaId, runtime::Timestamp};
+use crate::{id::AgendaId, runtime::Timestamp, store::reason::kept};
 
 /// What becomes of each item, sorted by id. An id is in one of the first three at most, and among those that
 /// are put only besides having ended: that is to be done last.
@@ -23,7 +23,7 @@ pub(in crate::store) struct AgendaPlan<'a> {
 }
 
 /// What [`AgendaChange::Update`] says.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::store) struct Tried<'a> {
     pub(in crate::store) id: AgendaId,
     pub(in crate::store) token: Uuid,
@@ -32,7 +32,7 @@ pub(in crate::store) struct Tried<'a> {
     pub(in crate::store) attempts: u32,
     pub(in crate::store) begun: bool,
     pub(in crate::store) outcome: Option<&'a Bytes>,
-    pub(in crate::store) reason: &'a str,
+    pub(in crate::store) reason: Cow<'a, str>,
 }
 
 #[derive(Default)]
@@ -84,7 +84,7 @@ impl<'a> Fate<'a> {
                     attempts: *attempts,
                     begun: *begun,
                     outcome: outcome.as_ref(),
-                    reason,
+                    reason: kept(reason),
                 });
             }
         }

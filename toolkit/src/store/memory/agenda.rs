@@ -6,7 +6,7 @@ use crate::{
     runtime::Timestamp,
     store::{
         AgendaChange, AgendaClaim, AgendaItem, AgendaKind, AgendaQuery, AgendaState, Append,
-        AppendError,
+        AppendError, reason::kept,
     },
 };
 
@@ -43,7 +43,9 @@ impl State {
     fn write_change(&mut self, change: &AgendaChange) {
         match change {
             AgendaChange::Put(item) => {
-                let row = AgendaRow { item: (**item).clone(), leased: None };
+                let reason = kept(&item.reason).into_owned();
+                let row =
+                    AgendaRow { item: AgendaItem { reason, ..(**item).clone() }, leased: None };
                 self.agenda.insert(item.id, row);
             }
             AgendaChange::Clear(id) | AgendaChange::Done { id, .. } => {
@@ -58,7 +60,7 @@ impl State {
                     attempts: *attempts,
                     begun: *begun,
                     outcome: outcome.clone(),
-                    reason: reason.clone(),
+                    reason: kept(reason).into_owned(),
                     ..row.item.clone()
                 };
             }

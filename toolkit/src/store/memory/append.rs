@@ -10,8 +10,8 @@ use crate::{
     id::{CauseId, Lane, LaneSeq, SourceLane},
     mutant::{Mutant, broken},
     store::{
-        Append, AppendError, Appended, HeldChange, NewEvent, NewSnapshot, PositionMove, Published,
-        RecordedEvent,
+        Append, AppendError, Appended, HeldChange, HeldMessage, NewEvent, NewSnapshot,
+        PositionMove, Published, RecordedEvent, reason::kept,
     },
 };
 
@@ -178,7 +178,10 @@ impl State {
         let at = (change.source().clone(), id.clone());
         let now = overlay.get(&at).cloned().unwrap_or_else(|| self.held.get(&at).cloned());
         let after = match (change, now) {
-            (HeldChange::Hold(message), None) => Some((**message).clone()),
+            (HeldChange::Hold(message), None) => {
+                let reason = kept(&message.reason).into_owned();
+                Some(HeldMessage { reason, ..(**message).clone() })
+            }
             (HeldChange::Hold(_), Some(held)) => Some(held),
             (HeldChange::Release { attempts, .. }, Some(held)) if held.attempts == *attempts => {
                 None
@@ -190,7 +193,7 @@ impl State {
                 held.attempts = *new_attempts;
                 held.state = *state;
                 held.next_at = *next_at;
-                held.reason.clone_from(reason);
+                held.reason = kept(reason).into_owned();
                 Some(held)
             }
             _ => return false,
@@ -200,4 +203,4 @@ impl State {
     }
 }
 
-type HeldOverlay = BTreeMap<(SourceLane, String), Option<crate::store::HeldMessage>>;
+type HeldOverlay = BTreeMap<(SourceLane, String), Option<HeldMessage>>;

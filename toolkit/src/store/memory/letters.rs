@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::state::State;
+use super::{agenda::AgendaRow, state::State};
 use crate::{
     id::SagaId,
     store::{
-        Action, AgendaState, HeldMessage, HeldState, Letter, LetterId, NewRuling, RecordedEvent,
-        Ruled, Ruling, RulingQuery, letters::About,
+        Action, AgendaKind, AgendaState, HeldMessage, HeldState, Letter, LetterCounts, LetterId,
+        NewRuling, RecordedEvent, Ruled, Ruling, RulingQuery, letters::About, reason::kept,
     },
 };
 
@@ -36,6 +36,21 @@ impl State {
                 Some(Letter::Message(Box::new(held.clone())))
             }
             LetterId::Agenda(id) => Some(Letter::Item(Box::new(self.agenda.get(id)?.item.clone()))),
+        }
+    }
+
+    pub(super) fn count_letters(&self) -> LetterCounts {
+        let dead =
+            |message: &&HeldMessage| matches!(message.state, HeldState::Dead | HeldState::Aside);
+        let items = |kind: AgendaKind| {
+            let dead =
+                |row: &&AgendaRow| row.item.kind == kind && row.item.state == AgendaState::Dead;
+            self.agenda.values().filter(dead).count() as u64
+        };
+        LetterCounts {
+            messages: self.held.values().filter(dead).count() as u64,
+            deadlines: items(AgendaKind::Deadline),
+            effects: items(AgendaKind::Effect),
         }
     }
 
@@ -97,9 +112,9 @@ fn record(number: u64, new: &NewRuling, letter: &Letter) -> Ruling {
     Ruling {
         number,
         at: new.at,
-        who: new.who.clone(),
+        who: kept(&new.who).into_owned(),
         action: new.action.name().to_owned(),
-        note: new.note.clone(),
+        note: kept(&new.note).into_owned(),
         letter: new.letter.clone(),
         event_type,
         key,

@@ -24,6 +24,7 @@ use crate::{
     store::{
         AgendaClaim, AgendaItem, AgendaKind, AgendaQuery, AgendaState, StoreError,
         agenda::{AgendaPlan, Tried},
+        reason::kept,
     },
 };
 
@@ -68,7 +69,7 @@ fn tried(add: &mut Arrays<'_>, tried: &[Tried<'_>]) -> Result<(), BoxDynError> {
     add.all(tried.iter().map(|tried| i64::from(tried.attempts)))?;
     add.all(tried.iter().map(|tried| tried.begun))?;
     add.all(tried.iter().map(|tried| tried.outcome.map(|outcome| &**outcome)))?;
-    add.all(tried.iter().map(|tried| tried.reason))
+    add.all(tried.iter().map(|tried| &*tried.reason))
 }
 
 /// An item as the server's type `new_agenda` has it, field by field in its order.
@@ -104,7 +105,7 @@ impl<'q> Encode<'q, Postgres> for ItemRow<'_> {
             .encode(&*item.key)?
             .encode(&*item.causation)?
             .encode(item.trace.as_deref())?
-            .encode(&*item.reason)?
+            .encode(&*kept(&item.reason))?
             .encode(&*item.payload)?
             .encode(item.outcome.as_deref())?
             .finish();

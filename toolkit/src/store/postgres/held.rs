@@ -1,6 +1,6 @@
 //! Held messages (P11, P12).
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use sqlx::{Row as _, error::BoxDynError, postgres::PgRow};
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     id::{Lane, SourceLane},
     runtime::Timestamp,
-    store::{HeldChange, HeldHead, HeldMessage, HeldState, StoreError},
+    store::{HeldChange, HeldHead, HeldMessage, HeldState, StoreError, reason::kept},
 };
 
 macro_rules! select {
@@ -51,7 +51,7 @@ pub(super) fn arguments(add: &mut Arrays<'_>, held: &[HeldChange]) -> Result<(),
     add.all(rows.iter().map(|row| row.new_attempts))?;
     add.all(rows.iter().map(|row| row.state))?;
     add.all(rows.iter().map(|row| row.next_at))?;
-    add.all(rows.iter().map(|row| row.reason))?;
+    add.all(rows.iter().map(|row| row.reason.as_deref()))?;
     let messages = || rows.iter().map(|row| row.message);
     add.all(messages().map(|m| m.map(|m| &*m.key)))?;
     add.all(messages().map(|m| m.map(|m| signed(m.seq))))?;
@@ -71,7 +71,7 @@ struct Change<'a> {
     new_attempts: Option<i64>,
     state: Option<&'static str>,
     next_at: Option<i64>,
-    reason: Option<&'a str>,
+    reason: Option<Cow<'a, str>>,
     message: Option<&'a HeldMessage>,
 }
 
@@ -85,7 +85,7 @@ impl<'a> Change<'a> {
                 new_attempts: None,
                 state: Some(message.state.name()),
                 next_at: Some(message.next_at.0),
-                reason: Some(&message.reason),
+                reason: Some(kept(&message.reason)),
                 message: Some(message),
             },
             HeldChange::Release { id, attempts, .. } => Self {
@@ -105,7 +105,7 @@ impl<'a> Change<'a> {
                 new_attempts: Some((*new_attempts).into()),
                 state: Some(state.name()),
                 next_at: Some(next_at.0),
-                reason: Some(reason),
+                reason: Some(kept(reason)),
                 message: None,
             },
         }

@@ -16,8 +16,10 @@ use crate::{
     id::SagaId,
     runtime::Timestamp,
     store::{
-        Action, HeldMessage, Letter, LetterId, NewRuling, RecordedEvent, Ruled, Ruling,
-        RulingQuery, StoreError, letters::saga_since,
+        Action, HeldMessage, Letter, LetterCounts, LetterId, NewRuling, RecordedEvent, Ruled,
+        Ruling, RulingQuery, StoreError,
+        letters::{COUNT_LETTERS, saga_since},
+        reason::kept,
     },
 };
 
@@ -81,6 +83,12 @@ pub(super) async fn letter(
     }
 }
 
+pub(super) async fn count(connections: &Arc<Connections>) -> Result<LetterCounts, StoreError> {
+    let found = rows(connections, sqlx::query(COUNT_LETTERS)).await?;
+    let counts = found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    Ok(LetterCounts::of(counts.collect::<Result<Vec<_>, _>>().map_err(store_error)?))
+}
+
 /// Looks, judges, and has the server do it if the letter is still as it was: no transaction is open meanwhile.
 pub(super) async fn rule(
     connections: &Arc<Connections>,
@@ -119,9 +127,9 @@ async fn try_rule(
     };
     let query = sqlx::query(RULE)
         .bind(new.at.0)
-        .bind(new.who.as_str())
+        .bind(kept(&new.who))
         .bind(new.action.name())
-        .bind(new.note.as_str())
+        .bind(kept(&new.note))
         .bind(new.letter.to_string())
         .bind(state)
         .bind(i64::from(new.attempts))

@@ -24,6 +24,7 @@ use crate::{
         Action, AgendaChange, AgendaClaim, AgendaItem, AgendaKind, AgendaQuery, AgendaState,
         NewRuling, StoreError,
         agenda::{AgendaPlan, Tried},
+        reason::kept,
     },
 };
 
@@ -188,7 +189,7 @@ async fn try_again(
         .bind(tried.attempts)
         .bind(tried.begun)
         .bind(tried.outcome.map(|outcome| &**outcome))
-        .bind(tried.reason);
+        .bind(&*tried.reason);
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
@@ -207,7 +208,7 @@ fn bind_item(item: &AgendaItem, row: &mut Values<'_>) {
         .add(item.attempts)
         .add(item.begun)
         .add(item.outcome.as_deref())
-        .add(&*item.reason)
+        .add(kept(&item.reason).into_owned())
         .add(&item.token.as_bytes()[..]);
 }
 

@@ -16,7 +16,9 @@ use super::{
 use crate::{
     id::{Lane, SourceLane},
     runtime::Timestamp,
-    store::{Action, HeldChange, HeldHead, HeldMessage, HeldState, NewRuling, StoreError},
+    store::{
+        Action, HeldChange, HeldHead, HeldMessage, HeldState, NewRuling, StoreError, reason::kept,
+    },
 };
 
 const HOLD: &str = "
@@ -99,7 +101,7 @@ async fn one(connection: &mut SqliteConnection, change: &HeldChange) -> Result<b
                 .bind(*new_attempts)
                 .bind(state.name())
                 .bind(next_at.0)
-                .bind(reason.as_str())
+                .bind(kept(reason))
         }
     };
     Ok(query.execute(connection).await?.rows_affected() == 1)
@@ -138,7 +140,7 @@ async fn hold(connection: &mut SqliteConnection, held: &HeldMessage) -> Result<(
         .bind(held.attempts)
         .bind(held.held_at.0)
         .bind(held.next_at.0)
-        .bind(held.reason.as_str())
+        .bind(kept(&held.reason))
         .execute(connection)
         .await
         .map(drop)

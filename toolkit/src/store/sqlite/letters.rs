@@ -16,8 +16,10 @@ use crate::{
     id::SagaId,
     runtime::Timestamp,
     store::{
-        HeldMessage, Letter, LetterId, NewRuling, RecordedEvent, Ruled, Ruling, RulingQuery,
-        StoreError, letters::saga_since,
+        HeldMessage, Letter, LetterCounts, LetterId, NewRuling, RecordedEvent, Ruled, Ruling,
+        RulingQuery, StoreError,
+        letters::{COUNT_LETTERS, saga_since},
+        reason::kept,
     },
 };
 
@@ -104,6 +106,15 @@ pub(super) async fn letter(
     Ok(found)
 }
 
+pub(super) async fn count(readers: &Connections) -> Result<LetterCounts, StoreError> {
+    let mut lent = readers.lend().await?;
+    let query = sqlx::query(COUNT_LETTERS).fetch_all(lent.connection());
+    let found = query.await.map_err(store_error)?;
+    lent.give_back();
+    let counts = found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    Ok(LetterCounts::of(counts.collect::<Result<Vec<_>, _>>().map_err(store_error)?))
+}
+
 async fn find(
     connection: &mut SqliteConnection,
     id: &LetterId,
@@ -152,9 +163,9 @@ async fn do_rule(connection: &mut SqliteConnection, new: &NewRuling) -> Result<R
     let about = letter.about();
     let number: i64 = sqlx::query_scalar(RECORD)
         .bind(new.at.0)
-        .bind(new.who.as_str())
+        .bind(kept(&new.who))
         .bind(new.action.name())
-        .bind(new.note.as_str())
+        .bind(kept(&new.note))
         .bind(new.letter.to_string())
         .bind(about.event_type)
         .bind(about.key)

@@ -56,6 +56,7 @@ fn the_text_has_what_the_engine_counted() {
     let (status, runtime) = (status(), Runtime::tokio_seeded(1));
     add(&status.counters.messages_dead, 3);
     add(&status.counters.events_appended, 7);
+    status.gauges.letters(Some(LetterCounts { messages: 2, deadlines: 0, effects: 1 }));
     status.gauges.held(HeldKeys { parked: 2, waiting: 1, dead: 3 });
     let now = runtime.clock.now();
     let ago = Timestamp(now.0 - 5_000_000);
@@ -65,6 +66,9 @@ fn the_text_has_what_the_engine_counted() {
     let samples = parsed(&text(&status, &*runtime.clock));
     for (series, value) in [
         ("quadrille_dead_letters_total{}", 3.0),
+        ("quadrille_dead_letters{,kind=\"message\"}", 2.0),
+        ("quadrille_dead_letters{,kind=\"deadline\"}", 0.0),
+        ("quadrille_dead_letters{,kind=\"effect\"}", 1.0),
         ("quadrille_events_appended_total{}", 7.0),
         ("quadrille_parked_messages{}", 2.0),
         ("quadrille_held_keys{,state=\"dead\"}", 3.0),
@@ -93,6 +97,17 @@ fn a_halted_service_and_a_stopped_lane_are_seen() {
     for gauge in ["halted", "lanes_stopped", "draining"] {
         assert_eq!(samples[&format!("quadrille_{gauge}{{}}")], 1.0, "{gauge}");
     }
+}
+
+#[test]
+fn letters_that_nobody_has_counted_are_not_told() {
+    let (status, runtime) = (status(), Runtime::tokio_seeded(1));
+    let told = |status: &Status| text(status, &*runtime.clock).contains("quadrille_dead_letters{");
+    assert!(!told(&status));
+    status.gauges.letters(Some(LetterCounts::default()));
+    assert!(told(&status));
+    status.gauges.letters(None);
+    assert!(!told(&status), "the store does not answer any more");
 }
 
 #[test]

@@ -22,9 +22,9 @@ use crate::{
     runtime::Timestamp,
     store::{
         AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterId, NewRuling,
-        Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery, ShardChange,
-        StoreError, StreamRead, StreamSlice, memory::MemoryStore,
+        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterCounts, LetterId,
+        NewRuling, Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery,
+        ShardChange, StoreError, StreamRead, StreamSlice, memory::MemoryStore,
     },
 };
 
@@ -240,6 +240,10 @@ impl EventStore for SimStore {
 
     async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
         self.node.read("rulings", self.inner.rulings(query)).await
+    }
+
+    async fn count_letters(&self) -> Result<LetterCounts, StoreError> {
+        self.node.read("count_letters", self.inner.count_letters()).await
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {

@@ -8,8 +8,9 @@ use crate::{
     id::SagaId,
     runtime::Timestamp,
     store::{
-        Action, AgendaItem, AgendaState, Append, Claimed, EventStore, HeldChange, HeldMessage,
-        HeldState, Letter, LetterId, NewEvent, NewRuling, Ruled, Ruling, RulingQuery,
+        Action, AgendaChange, AgendaItem, AgendaState, Append, Claimed, EventStore, HeldChange,
+        HeldMessage, HeldState, Letter, LetterCounts, LetterId, NewEvent, NewRuling,
+        REASON_BYTES_MAX, Ruled, Ruling, RulingQuery,
     },
 };
 
@@ -156,6 +157,84 @@ pub async fn p12_a_ruling_that_does_not_fit_is_not_done(place: &dyn StorePlace) 
     for message in messages {
         assert_eq!(the_message(&*store, &message.id).await, Some(message), "as it was");
     }
+}
+
+/// Those that are held back behind another, or are tried again by themselves, are none.
+pub async fn p12_dead_letters_are_counted_by_kind(place: &dyn StorePlace) {
+    let store = open(place).await;
+    assert_eq!(store.count_letters().await.unwrap(), LetterCounts::default());
+    let messages = [
+        message("dead", "k", 1, HeldState::Dead),
+        message("behind it", "k", 2, HeldState::Waiting),
+        message("let past", "l", 3, HeldState::Aside),
+        message("tried", "m", 4, HeldState::Parked),
+    ];
+    hold(&*store, &messages).await;
+    let dead = |item: AgendaItem| AgendaItem { state: AgendaState::Dead, ..item };
+    let (late, unpaid) = (dead(agenda::deadline(1)), dead(agenda::effect(2)));
+    agenda::put_all(&*store, [&late, &unpaid, &agenda::effect(3)]).await;
+    let counts = LetterCounts { messages: 2, deadlines: 1, effects: 1 };
+    assert_eq!(store.count_letters().await.unwrap(), counts);
+    done(&*store, &ruling(LetterId::Agenda(late.id), late.attempts, Action::Replay)).await;
+    done(&*store, &ruling(named("let past"), 1, Action::Skip)).await;
+    let counts = LetterCounts { messages: 1, deadlines: 0, effects: 1 };
+    assert_eq!(store.count_letters().await.unwrap(), counts);
+}
+
+/// The text of an error may come from anywhere. It does not make an append fail: a NUL is shown, and what is
+/// too long is cut; and so it is with the words of a ruling.
+pub async fn p12_what_went_wrong_is_kept_however_it_is_worded(place: &dyn StorePlace) {
+    const TOLD: &str = "\0the gateway said\0";
+    const KEPT: &str = "␀the gateway said␀";
+    let store = open(place).await;
+    let long = "é\0".repeat(REASON_BYTES_MAX);
+    let told = |id: &str, seq, reason: &str| HeldMessage {
+        reason: reason.to_owned(),
+        ..message(id, id, seq, HeldState::Dead)
+    };
+    let epoch = hold(&*store, &[told("m", 1, TOLD), told("long", 2, &long)]).await;
+    assert_eq!(the_message(&*store, "m").await.unwrap().reason, KEPT);
+    let cut = the_message(&*store, "long").await.unwrap().reason;
+    assert!(cut.len() <= REASON_BYTES_MAX && cut.starts_with("é␀é␀"), "{} bytes", cut.len());
+
+    let item = AgendaItem { reason: TOLD.to_owned(), ..agenda::effect(1) };
+    agenda::put_all(&*store, [&item]).await;
+    assert_eq!(the_item(&*store, &item).await.unwrap().reason, KEPT);
+
+    let again = HeldChange::Update {
+        source: source(0),
+        id: "m".to_owned(),
+        attempts: 1,
+        new_attempts: 2,
+        state: HeldState::Dead,
+        next_at: Timestamp(1),
+        reason: format!("{TOLD} again"),
+    };
+    let dead = AgendaChange::Update {
+        id: item.id,
+        token: item.token,
+        due: Timestamp(1),
+        state: AgendaState::Dead,
+        attempts: 2,
+        begun: true,
+        outcome: None,
+        reason: format!("{TOLD} again"),
+    };
+    let moves = moves(vec![move_to(&source(0), epoch, 0, 0)]);
+    let append = Append { held: vec![again], agenda: vec![dead], ..moves };
+    store.append(&append).await.unwrap();
+    let reasons = [
+        the_message(&*store, "m").await.unwrap().reason,
+        the_item(&*store, &item).await.unwrap().reason,
+    ];
+    assert_eq!(reasons, [format!("{KEPT} again"), format!("{KEPT} again")]);
+
+    let (who, note) = (TOLD.to_owned(), TOLD.to_owned());
+    let ruling = NewRuling { who, note, ..ruling(named("m"), 2, Action::Skip) };
+    done(&*store, &ruling).await;
+    let recorded = store.rulings(&ALL).await.unwrap().remove(0);
+    assert_eq!((&*recorded.who, &*recorded.note), (KEPT, KEPT));
+    assert_eq!(recorded.reason, format!("{KEPT} again"));
 }
 
 /// A deadline or an effect: replayed it can be claimed, answered it has its outcome, skipped it is gone.
