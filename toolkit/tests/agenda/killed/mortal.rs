@@ -11,7 +11,7 @@ use quadrille::{
         AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
         EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterCounts, LetterId,
         NewRuling, Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery,
-        StoreError, StreamRead, StreamSlice,
+        ShardChange, StoreError, StreamRead, StreamSlice,
     },
 };
 
@@ -184,9 +184,14 @@ impl EventStore for Mortal {
         self.store.release(name, holder).await
     }
 
-    async fn set_shards(&self, shards: u32) -> Result<(), StoreError> {
+    async fn close_shards(&self) -> Result<ShardChange, StoreError> {
         self.fate.alive().await;
-        self.store.set_shards(shards).await
+        self.store.close_shards().await
+    }
+
+    async fn open_shards(&self, change: u64, shards: u32) -> Result<bool, StoreError> {
+        self.fate.alive().await;
+        self.store.open_shards(change, shards).await
     }
 
     async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
