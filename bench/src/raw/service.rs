@@ -18,7 +18,7 @@ use super::{
     business::Business,
     consumer::Message,
     relay::Numbered,
-    sql::{Batch, Deadline, Event, Move, Writer},
+    sql::{Batch, Before, Deadline, Event, Move, Writer},
 };
 use crate::stage::Ends;
 
@@ -60,6 +60,8 @@ pub(crate) struct Service<B> {
     /// As it was when the last batch was sealed.
     sealed: BTreeMap<(usize, i32), i64>,
     open: Open,
+    /// The last event of each lane that was written to.
+    last: BTreeMap<i32, Uuid>,
 }
 
 /// What is decided and not yet sent.
@@ -72,8 +74,7 @@ struct Open {
     answers: Vec<oneshot::Sender<()>>,
 }
 
-type Commit =
-    JoinHandle<Result<(Writer, Vec<Event>, Vec<(i32, i64)>, Vec<oneshot::Sender<()>>, u64)>>;
+type Commit = JoinHandle<Result<(Writer, Vec<Event>, Vec<Before>, Vec<oneshot::Sender<()>>, u64)>>;
 
 impl<B: Business> Service<B> {
     pub(crate) fn new(
@@ -99,6 +100,7 @@ impl<B: Business> Service<B> {
             applied: BTreeMap::new(),
             sealed: BTreeMap::new(),
             open: Open::default(),
+            last: BTreeMap::new(),
         }
     }
 
@@ -210,16 +212,21 @@ impl<B: Business> Service<B> {
     fn committed(
         &mut self,
         events: Vec<Event>,
-        befores: &[(i32, i64)],
+        befores: &[Before],
         answers: Vec<oneshot::Sender<()>>,
     ) -> Result<()> {
-        let mut next: BTreeMap<i32, i64> = befores.iter().copied().collect();
+        for before in befores {
+            let known = self.last.get(&before.lane).copied();
+            ensure!(known.is_none() || known == before.id, "lane {} has parted", before.lane);
+        }
+        let mut next: BTreeMap<i32, i64> = befores.iter().map(|b| (b.lane, b.seq)).collect();
         let mut public = vec![];
         for event in events {
             let Some(lane) = event.lane else { continue };
             self.ends.durable(event.event_type, &event.stream);
             let seq = next.entry(lane).or_default();
             *seq += 1;
+            self.last.insert(lane, event.id);
             public.push(Numbered { seq: *seq, event });
         }
         if let Some(relay) = self.relay.as_ref().filter(|_| !public.is_empty()) {

@@ -33,10 +33,11 @@ WITH moved AS (
      WHERE p.topic = u.topic AND p.lane = u.lane AND p.epoch = $13 AND p.last_seq = u.since
     RETURNING 1),
 counted AS (
-    UPDATE lanes l SET head = l.head + u.n
-      FROM unnest($7::int4[], $8::int8[]) u(lane, n) WHERE l.lane = u.lane
-    RETURNING l.lane, l.head - u.n AS before),
-lanes_of AS (SELECT array_agg(lane ORDER BY lane) AS lanes, array_agg(before ORDER BY lane) AS befores FROM counted),
+    UPDATE lanes l SET head = l.head + u.n, before_id = l.last_id, last_id = u.last
+      FROM unnest($7::int4[], $8::int8[], $15::uuid[]) u(lane, n, last) WHERE l.lane = u.lane
+    RETURNING l.lane, l.head - u.n AS before, l.before_id),
+lanes_of AS (SELECT array_agg(lane ORDER BY lane) AS lanes, array_agg(before ORDER BY lane) AS befores,
+                    array_agg(before_id ORDER BY lane) AS follows FROM counted),
 written AS (
     INSERT INTO events (version, time, lane_seq, lane, id, saga, stream, event_type, causation, key, payload)
     SELECT e.version, e.time, l.befores[e.at_lane] + e.nth, l.lanes[e.at_lane], e.id, e.saga, e.stream,
@@ -50,7 +51,7 @@ SELECT 1 / (CASE WHEN (SELECT count(*) FROM moved) = coalesce(cardinality($1), 0
                   AND (SELECT count(*) FROM unnest($11::text[], $12::int8[]) u(stream, version)
                          JOIN events e ON e.stream = u.stream AND e.version = u.version)
                       = coalesce(cardinality($11), 0)
-            THEN 1 ELSE 0 END), befores FROM lanes_of"
+            THEN 1 ELSE 0 END), befores, follows FROM lanes_of"
         )
     };
 }
@@ -61,11 +62,11 @@ const APPEND: &str = append!("");
 /// For one that clears deadlines, or sets them.
 const APPEND_AND_PLAN: &str = append!(
     ",
-cleared AS (DELETE FROM agenda WHERE id = ANY ($15::uuid[])),
+cleared AS (DELETE FROM agenda WHERE id = ANY ($16::uuid[])),
 promised AS (
     INSERT INTO agenda (set_at, due, attempts, id, token, saga, begun, kind, state, name, key, causation, reason, payload)
-    SELECT $14, d.due, 0, d.id, d.id, d.saga, false, 'deadline', 'pending', $16, d.key, d.causation, '', d.payload
-      FROM unnest($17::uuid[], $18::int8[], $19::uuid[], $20::text[], $21::text[], $22::bytea[])
+    SELECT $14, d.due, 0, d.id, d.id, d.saga, false, 'deadline', 'pending', $17, d.key, d.causation, '', d.payload
+      FROM unnest($18::uuid[], $19::int8[], $20::uuid[], $21::text[], $22::text[], $23::bytea[])
            d(id, due, saga, key, causation, payload))"
 );
 
@@ -130,6 +131,14 @@ pub(crate) struct Batch {
     pub(crate) cleared: Vec<Uuid>,
 }
 
+/// Where a lane stood before an append.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before {
+    pub(crate) lane: i32,
+    pub(crate) seq: i64,
+    pub(crate) id: Option<Uuid>,
+}
+
 /// A connection that appends.
 pub(crate) struct Writer {
     connection: PgConnection,
@@ -142,9 +151,9 @@ impl Writer {
         Ok(Self { connection })
     }
 
-    /// Appends, and gives each lane that is written to with the number before its first event there.
-    pub(crate) async fn append(&mut self, batch: &Batch) -> Result<Vec<(i32, i64)>> {
-        let (lanes, counts) = lanes(&batch.events);
+    /// Appends, and tells what comes before the first event in each lane that is written to.
+    pub(crate) async fn append(&mut self, batch: &Batch) -> Result<Vec<Before>> {
+        let (lanes, counts, lasts) = lanes(&batch.events);
         let mut rows = rows(&batch.events, &lanes);
         rows.sort_unstable_by(|a, b| a.event.stream.cmp(&b.event.stream));
         let (streams, heads) = heads(&batch.events);
@@ -164,7 +173,8 @@ impl Writer {
             .bind(streams)
             .bind(heads)
             .bind(batch.epoch)
-            .bind(batch.at);
+            .bind(batch.at)
+            .bind(lasts);
         if plans {
             let deadlines = || batch.deadlines.iter();
             append = append
@@ -183,8 +193,11 @@ impl Writer {
             .context("a position or a head is not as expected")?;
         let befores: Option<Vec<i64>> = found.try_get(1)?;
         let befores = befores.unwrap_or_default();
+        let follows: Option<Vec<Option<Uuid>>> = found.try_get(2)?;
         ensure!(befores.len() == lanes.len(), "a lane is not there");
-        Ok(lanes.into_iter().zip(befores).collect())
+        let before = |(lane, (seq, id))| Before { lane, seq, id };
+        let places = befores.into_iter().zip(follows.unwrap_or_default());
+        Ok(lanes.into_iter().zip(places).map(before).collect())
     }
 
     /// Writes the events and nothing else; each `nth` is the lane number, from `first`.
@@ -208,13 +221,15 @@ impl Writer {
     }
 }
 
-/// The lanes that are written to, sorted, and how many events each gets.
-fn lanes(events: &[Event]) -> (Vec<i32>, Vec<i64>) {
+/// The lanes that are written to, sorted, how many events each gets, and the last of them.
+fn lanes(events: &[Event]) -> (Vec<i32>, Vec<i64>, Vec<Uuid>) {
     let mut counts = std::collections::BTreeMap::new();
-    for lane in events.iter().filter_map(|event| event.lane) {
-        *counts.entry(lane).or_insert(0) += 1;
+    for (lane, id) in events.iter().filter_map(|event| Some((event.lane?, event.id))) {
+        let (count, last) = counts.entry(lane).or_insert((0, id));
+        *count += 1;
+        *last = id;
     }
-    counts.into_iter().unzip()
+    counts.into_iter().map(|(lane, (count, last))| (lane, count, last)).collect()
 }
 
 /// The heads that streams which go on must have.
@@ -308,8 +323,8 @@ mod tests {
             event("b/1", 1, Some(0)),
             event("c/1", 1, Some(2)),
         ];
-        let (lanes, counts) = lanes(&events);
-        assert_eq!((&lanes[..], &counts[..]), (&[0, 2][..], &[1, 2][..]));
+        let (lanes, counts, lasts) = lanes(&events);
+        assert_eq!((&lanes[..], &counts[..], lasts.len()), (&[0, 2][..], &[1, 2][..], 2));
         let places: Vec<_> = rows(&events, &lanes).iter().map(|r| (r.at_lane, r.nth)).collect();
         assert_eq!(
             places,
