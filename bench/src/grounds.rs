@@ -111,5 +111,6 @@ pub(crate) fn kafka_config(servers: &str) -> KafkaConfig {
     let mut config = KafkaConfig::new(servers);
     // Whoever gives a cluster for figures knows where it is.
     config.plaintext_off_loopback = true;
+    crate::stage::tune_kafka(&mut config);
     config
 }

@@ -20,6 +20,7 @@ use quadrille::{
 };
 use shipping::Shipping;
 
+pub(crate) use self::tune::kafka_from_environment as tune_kafka;
 pub(crate) use child::Children;
 pub use child::child;
 pub(crate) use drive::{Driver, Latencies};

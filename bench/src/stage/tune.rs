@@ -1,9 +1,10 @@
 //! Limits from the environment, to try others without building again:
-//! `QUADRILLE_BENCH_TUNE=pace=20,relay_pace=40,works=512,records=1000,shards=1` (milliseconds and counts).
+//! `QUADRILLE_BENCH_TUNE=pace=20,relay_pace=40,works=512,records=1000,shards=1,fetch_wait=50` (milliseconds and
+//! counts).
 
 use std::time::Duration;
 
-use quadrille::engine::Config;
+use quadrille::{engine::Config, log::kafka::KafkaConfig};
 
 const VARIABLE: &str = "QUADRILLE_BENCH_TUNE";
 
@@ -12,6 +13,16 @@ pub(super) fn from_environment(config: &mut Config) {
     for setting in text.split(',') {
         if let Some((name, value)) = setting.split_once('=') {
             apply(config, name, value.parse().unwrap_or_default());
+        }
+    }
+}
+
+/// The same for the clients of Kafka.
+pub(crate) fn kafka_from_environment(config: &mut KafkaConfig) {
+    let text = std::env::var(VARIABLE).unwrap_or_default();
+    for setting in text.split(',') {
+        if let Some(("fetch_wait", value)) = setting.split_once('=') {
+            config.limits.fetch_wait = Duration::from_millis(value.parse().unwrap_or(50));
         }
     }
 }

@@ -143,3 +143,29 @@ async fn a_slow_member_stays_in_the_group_and_misses_nothing() {
     let expected: Vec<_> = (1..=RECORDS).collect();
     assert!(got.0.values().all(|numbers| *numbers == expected), "in order, and each once");
 }
+
+/// Whoever takes while the last record that fits is being put down makes room that nobody is told of. The
+/// rest must not lie until the next thing happens: each time would cost a fifth of a second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fast_member_never_waits_for_records_that_are_there() {
+    const RECORDS: usize = 10_000;
+    const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
+    let mut config = connect().await.config();
+    config.limits.buffered_records_max = 20;
+    let log = KafkaLog::new(config).expect("a good configuration");
+    let topic = topic(&log, 1).await;
+    let records = (1..).take(RECORDS).map(|seq| numbered(0, seq)).collect();
+    let published = publisher(&log, &unique("id"), &topic).await.publish(records).await;
+    drop(published.expect("a commit"));
+    let mut fast = log.subscribe(&unique("group"), &[topic]).await.expect("a member");
+    let mut got = Got::default();
+    while got.0.is_empty() {
+        got.step(&mut *fast).await;
+    }
+    let all = async {
+        while got.0.values().any(|numbers| numbers.len() < RECORDS) {
+            got.step(&mut *fast).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, all).await.expect("all records in time");
+}

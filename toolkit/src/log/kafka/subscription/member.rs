@@ -127,6 +127,15 @@ fn one(source: &SourceLane) -> TopicPartitionList {
     list
 }
 
+/// What the queue still has when the thread turns to something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// Whoever puts something in wakes the thread.
+    Nothing,
+    /// There may be records, of which nobody will tell: sleeping now would leave them lying.
+    Unknown,
+}
+
 /// The thread's own things.
 pub(super) struct Member {
     consumer: BaseConsumer<Ears>,
@@ -172,14 +181,17 @@ impl Member {
         while !self.desk.is_closed() {
             let waiting = self.fulfil();
             let result = if self.desk.has_room() { self.read() } else { self.wait_for_room() };
-            if let Err(error) = result {
-                self.desk.fail(describe(&error));
-                return;
-            }
+            let left = match result {
+                Ok(left) => left,
+                Err(error) => {
+                    self.desk.fail(describe(&error));
+                    return;
+                }
+            };
             self.tell_progress(self.progress_every);
             if waiting {
                 thread::park_timeout(RETRY);
-            } else if self.desk.has_room() && self.desk.wants().is_empty() {
+            } else if left == Left::Nothing && self.desk.wants().is_empty() {
                 thread::park_timeout(SLEEP_MAX);
             }
         }
@@ -216,39 +228,50 @@ impl Member {
     }
 
     /// Takes what there is, until there is no more or no room.
-    fn read(&mut self) -> KafkaResult<()> {
+    fn read(&mut self) -> KafkaResult<Left> {
         if self.stalled {
             self.stalled = false;
             self.desk.read_on();
-            return Ok(());
+            return Ok(Left::Unknown);
         }
-        while self.poll()? {}
-        Ok(())
+        self.drain()
     }
 
-    /// `false` when the queue is empty, or when there is something else to do.
-    fn poll(&self) -> KafkaResult<bool> {
+    fn drain(&self) -> KafkaResult<Left> {
+        loop {
+            if let Some(left) = self.poll()? {
+                return Ok(left);
+            }
+        }
+    }
+
+    /// What is left when there is nothing more to poll for now.
+    fn poll(&self) -> KafkaResult<Option<Left>> {
         match self.consumer.poll(LINGER) {
             Some(Ok(message)) => {
                 let topic = self.desk.topic(rdkafka::Message::topic(&message));
-                Ok(self.desk.put(convert::record(&topic, &message)))
+                let go_on = self.desk.put(convert::record(&topic, &message));
+                Ok((!go_on).then_some(Left::Unknown))
             }
             Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => {
                 tracing::debug!(%code, "librdkafka goes on by itself");
-                Ok(true)
+                Ok(None)
             }
             Some(Err(error)) => Err(error),
-            None => Ok(self.consumer.context().served.swap(false, Ordering::Relaxed)),
+            None => {
+                let served = self.consumer.context().served.swap(false, Ordering::Relaxed);
+                Ok((!served).then_some(Left::Nothing))
+            }
         }
     }
 
     /// Slowness passes backwards: nothing is polled. After a while the lanes are paused instead, so that
     /// the group's news come through and the membership stays alive.
-    fn wait_for_room(&mut self) -> KafkaResult<()> {
+    fn wait_for_room(&mut self) -> KafkaResult<Left> {
         if self.stalled {
-            while self.poll()? {}
+            self.drain()?;
             thread::park_timeout(SLEEP_MAX);
-            return Ok(());
+            return Ok(Left::Unknown);
         }
         let until = Instant::now() + PATIENCE;
         while !self.desk.has_room() && !self.desk.is_closed() {
@@ -256,11 +279,12 @@ impl Member {
             if left.is_zero() {
                 self.stalled = true;
                 let lanes = self.desk.reading();
-                return lanes.iter().try_for_each(|lane| self.consumer.pause(&one(lane)));
+                lanes.iter().try_for_each(|lane| self.consumer.pause(&one(lane)))?;
+                break;
             }
             thread::park_timeout(left);
         }
-        Ok(())
+        Ok(Left::Unknown)
     }
 
     /// Commits the group's offsets, for lag tools only (P2).
