@@ -19,6 +19,7 @@
 //! A test, or a storm, is made of these: begin a story, do harm while orders are placed, check.
 #![cfg(feature = "servers")]
 
+mod door;
 pub mod driver;
 pub mod gateway;
 pub mod hold;

@@ -13,17 +13,15 @@ use std::{
     net::Ipv4Addr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
 use anyhow::{Context, Result, ensure};
-use tokio::{
-    net::TcpListener,
-    sync::watch,
-    task::{AbortHandle, JoinHandle},
-};
+use tokio::{net::TcpListener, sync::watch};
 use wire::Kind;
+
+use crate::door::Door;
 
 /// Between some clients and a broker on this machine. Connections are cut when it is dropped.
 #[derive(Debug)]
@@ -31,7 +29,7 @@ pub struct Proxy {
     /// What a client is told to be the broker: `host:port`.
     pub address: String,
     shared: Arc<Shared>,
-    listening: AbortHandle,
+    door: Door,
 }
 
 #[derive(Debug)]
@@ -44,9 +42,6 @@ struct Shared {
     /// The kinds of requests that are held back.
     kinds: watch::Sender<BTreeSet<Kind>>,
     held: AtomicUsize,
-    closed: AtomicBool,
-    /// Rises with every cut.
-    cuts: watch::Sender<u64>,
 }
 
 impl Proxy {
@@ -67,11 +62,11 @@ impl Proxy {
             port: own_port,
             kinds: watch::Sender::default(),
             held: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
-            cuts: watch::Sender::default(),
         });
-        let task: JoinHandle<()> = tokio::spawn(listen(listener, shared.clone()));
-        Ok(Self { address: format!("{host}:{own_port}"), shared, listening: task.abort_handle() })
+        let behind = Arc::clone(&shared);
+        let serve = move |client, cuts| connection::serve(client, Arc::clone(&behind), cuts);
+        let door = Door::of(listener, serve);
+        Ok(Self { address: format!("{host}:{own_port}"), shared, door })
     }
 
     /// From now on, requests of these kinds (see [`wire`]) wait here, and what is sent after them on the
@@ -93,33 +88,16 @@ impl Proxy {
 
     /// Closes all connections; what was held back on them is lost. Clients may come again.
     pub fn cut(&self) {
-        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+        self.door.cut();
     }
 
     /// Cuts, and lets nobody in until [`open`](Self::open).
     pub fn close(&self) {
-        self.shared.closed.store(true, Ordering::SeqCst);
-        self.cut();
+        self.door.close();
     }
 
     /// Ends [`close`](Self::close).
     pub fn open(&self) {
-        self.shared.closed.store(false, Ordering::SeqCst);
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.listening.abort();
-        self.cut();
-    }
-}
-
-async fn listen(listener: TcpListener, shared: Arc<Shared>) {
-    // A connection that cannot be accepted is the client's trouble, and it will come again.
-    while let Ok((client, _)) = listener.accept().await {
-        if !shared.closed.load(Ordering::SeqCst) {
-            drop(tokio::spawn(connection::serve(client, shared.clone())));
-        }
+        self.door.open();
     }
 }

@@ -1,36 +1,22 @@
 //! A way to anything that speaks TCP, which can be cut.
 
-use std::{
-    net::Ipv4Addr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::net::Ipv4Addr;
 
 use anyhow::Result;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::{AbortHandle, JoinHandle},
 };
+
+use crate::door::Door;
 
 /// Between some clients and a server. Connections are cut when it is dropped.
 #[derive(Debug)]
 pub struct Way {
     /// Where clients connect: `host:port`.
     pub address: String,
-    shared: Arc<Shared>,
-    listening: AbortHandle,
-}
-
-#[derive(Debug)]
-struct Shared {
-    server: String,
-    closed: AtomicBool,
-    /// Rises with every cut.
-    cuts: watch::Sender<u64>,
+    door: Door,
 }
 
 impl Way {
@@ -41,51 +27,29 @@ impl Way {
     pub async fn to(server: &str) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?.to_string();
-        let shared = Arc::new(Shared {
-            server: server.to_owned(),
-            closed: AtomicBool::new(false),
-            cuts: watch::Sender::default(),
-        });
-        let task: JoinHandle<()> = tokio::spawn(listen(listener, shared.clone()));
-        Ok(Self { address, shared, listening: task.abort_handle() })
+        let server = server.to_owned();
+        let door = Door::of(listener, move |client, cuts| serve(client, server.clone(), cuts));
+        Ok(Self { address, door })
     }
 
     /// Closes all connections. Clients may come again.
     pub fn cut(&self) {
-        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+        self.door.cut();
     }
 
     /// Cuts, and lets nobody in until [`open`](Self::open).
     pub fn close(&self) {
-        self.shared.closed.store(true, Ordering::SeqCst);
-        self.cut();
+        self.door.close();
     }
 
     /// Ends [`close`](Self::close).
     pub fn open(&self) {
-        self.shared.closed.store(false, Ordering::SeqCst);
+        self.door.open();
     }
 }
 
-impl Drop for Way {
-    fn drop(&mut self) {
-        self.listening.abort();
-        self.cut();
-    }
-}
-
-async fn listen(listener: TcpListener, shared: Arc<Shared>) {
-    // A connection that cannot be accepted is the client's trouble, and it will come again.
-    while let Ok((client, _)) = listener.accept().await {
-        if !shared.closed.load(Ordering::SeqCst) {
-            drop(tokio::spawn(serve(client, shared.clone())));
-        }
-    }
-}
-
-async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
-    let mut cuts = shared.cuts.subscribe();
-    let Ok(mut server) = TcpStream::connect(&shared.server).await else { return };
+async fn serve(mut client: TcpStream, server: String, mut cuts: watch::Receiver<u64>) {
+    let Ok(mut server) = TcpStream::connect(&server).await else { return };
     // Small requests must not wait for each other.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     tokio::select! {

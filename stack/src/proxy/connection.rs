@@ -13,6 +13,7 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    sync::watch,
 };
 
 use super::{
@@ -24,8 +25,7 @@ use super::{
 type Asked = Arc<Mutex<HashMap<i32, Kind>>>;
 
 /// Until both sides have closed, or the connection is cut.
-pub(super) async fn serve(client: TcpStream, shared: Arc<Shared>) {
-    let mut cuts = shared.cuts.subscribe();
+pub(super) async fn serve(client: TcpStream, shared: Arc<Shared>, mut cuts: watch::Receiver<u64>) {
     let Ok(broker) = TcpStream::connect(&shared.broker).await else { return };
     // Small requests must not wait for each other.
     let _ = (client.set_nodelay(true), broker.set_nodelay(true));
