@@ -102,6 +102,9 @@ pub async fn run(options: &Options) -> Result<Outcome> {
     field.clear(outcome.holds()).await?;
     if outcome.holds() {
         std::fs::remove_dir_all(&options.folder)?;
+    } else {
+        // Beside what it is about: whoever finds the folder knows what to look for.
+        std::fs::write(options.folder.join("outcome.txt"), outcome.to_string())?;
     }
     Ok(outcome)
 }

@@ -25,7 +25,7 @@ async fn a_short_storm_leaves_every_invariant_whole() -> Result<()> {
     };
     let outcome = storm::run(&options).await?;
     println!("{outcome}");
-    ensure!(outcome.holds(), "{}", outcome.json());
+    ensure!(outcome.holds(), "{outcome}");
     ensure!(outcome.faults >= 13, "only {} faults", outcome.faults);
     let roles: Vec<&str> = outcome.recovery.keys().copied().collect();
     let all = ["inventory", "kafka", "order", "payment", "postgres", "shipping"];
