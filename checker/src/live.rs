@@ -11,18 +11,21 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use rdkafka::{
-    Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
+    ClientContext, Message as _, Offset, Statistics, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
     message::{BorrowedMessage, Headers as _},
 };
 
 use crate::{
     evidence::Sighting,
-    read::kafka::{COMMITTED, consumer, partitions},
+    read::kafka::{COMMITTED, partitions, settings},
 };
 
 const POLL: Duration = Duration::from_millis(100);
+
+/// How often librdkafka tells where it is, in milliseconds.
+const STATISTICS_MS: &str = "500";
 
 /// A thread that reads the topics from their beginning, through everything that befalls the brokers.
 #[derive(Debug)]
@@ -36,8 +39,40 @@ struct Shared {
     seen: Mutex<Vec<Sighting>>,
     /// Errors that the reader was told: a broker that is away is none.
     fatal: Mutex<Option<String>>,
+    /// Where librdkafka stands in each partition, in its own words.
+    standing: Mutex<Vec<String>>,
     stop: AtomicBool,
 }
+
+/// Hears librdkafka's own account: a reader that stands still shall say where.
+struct Ears(Arc<Shared>);
+
+impl ClientContext for Ears {
+    fn stats(&self, statistics: Statistics) {
+        let topics = statistics.topics.values();
+        let known = topics.flat_map(|topic| topic.partitions.values().map(move |p| (topic, p)));
+        let mut lines: Vec<String> = known
+            .filter(|(_, p)| p.partition >= 0)
+            .map(|(topic, p)| {
+                format!(
+                    "{} {}: {}, next {}, given out {}, last stable {}, end {}, {} in the queue",
+                    topic.topic,
+                    p.partition,
+                    p.fetch_state,
+                    p.next_offset,
+                    p.app_offset,
+                    p.ls_offset,
+                    p.hi_offset,
+                    p.fetchq_cnt,
+                )
+            })
+            .collect();
+        lines.sort();
+        *self.0.standing.lock().unwrap_or_else(PoisonError::into_inner) = lines;
+    }
+}
+
+impl ConsumerContext for Ears {}
 
 impl Watcher {
     /// Begins to read. The topics must be there.
@@ -45,7 +80,11 @@ impl Watcher {
     /// # Errors
     /// What the broker says.
     pub fn start(kafka: &str, topics: &[String]) -> Result<Self> {
-        let consumer = consumer(kafka, COMMITTED)?;
+        let shared = Arc::new(Shared::default());
+        let mut settings = settings(kafka, COMMITTED);
+        settings.set("statistics.interval.ms", STATISTICS_MS);
+        let consumer: BaseConsumer<Ears> =
+            settings.create_with_context(Ears(Arc::clone(&shared)))?;
         let mut list = TopicPartitionList::new();
         for topic in topics {
             for partition in partitions(&consumer, topic)? {
@@ -53,7 +92,6 @@ impl Watcher {
             }
         }
         consumer.assign(&list)?;
-        let shared = Arc::new(Shared::default());
         let thread = {
             let shared = shared.clone();
             std::thread::Builder::new()
@@ -67,6 +105,12 @@ impl Watcher {
     #[must_use]
     pub fn count(&self) -> usize {
         self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Where librdkafka stands in each partition, a line each: for one who asks why something was not seen.
+    #[must_use]
+    pub fn standing(&self) -> Vec<String> {
+        self.shared.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Stops, and gives what was seen, in the order of each partition.
@@ -97,7 +141,7 @@ impl Drop for Watcher {
     }
 }
 
-fn watch(consumer: &BaseConsumer, shared: &Shared) {
+fn watch(consumer: &BaseConsumer<Ears>, shared: &Shared) {
     while !shared.stop.load(Ordering::SeqCst) {
         match consumer.poll(POLL) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => {}

@@ -145,7 +145,11 @@ async fn check(field: &Field, watcher: Watcher, troubles: &mut Vec<String>) -> R
     }
     let seen = wait::until("the live reader", SIGHT_LIMIT, async || Ok(watcher.count() >= events));
     if seen.await.is_err() {
-        troubles.push(format!("the live reader saw {} of {events} events", watcher.count()));
+        let standing = watcher.standing().join("; ");
+        troubles.push(format!(
+            "the live reader saw {} of {events} events: {standing}",
+            watcher.count()
+        ));
     }
     let seen = tokio::task::spawn_blocking(move || watcher.stop()).await?;
     let seen = match seen {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
     message::{BorrowedMessage, Headers as _},
 };
@@ -21,8 +21,9 @@ const POLL: Duration = Duration::from_millis(200);
 pub(crate) const COMMITTED: &str = "read_committed";
 const UNCOMMITTED: &str = "read_uncommitted";
 
-pub(crate) fn consumer(kafka: &str, isolation: &str) -> Result<BaseConsumer> {
-    Ok(ClientConfig::new()
+pub(crate) fn settings(kafka: &str, isolation: &str) -> ClientConfig {
+    let mut settings = ClientConfig::new();
+    settings
         .set("bootstrap.servers", kafka)
         .set("group.id", "checker")
         .set("client.id", "checker")
@@ -32,12 +33,19 @@ pub(crate) fn consumer(kafka: &str, isolation: &str) -> Result<BaseConsumer> {
         // An answer without records is what tells the end: it need not be waited for.
         .set("fetch.wait.max.ms", "20")
         .set("reconnect.backoff.max.ms", "1000")
-        .set("auto.offset.reset", "error")
-        .create()?)
+        .set("auto.offset.reset", "error");
+    settings
+}
+
+pub(crate) fn consumer(kafka: &str, isolation: &str) -> Result<BaseConsumer> {
+    Ok(settings(kafka, isolation).create()?)
 }
 
 /// The partitions of a topic.
-pub(crate) fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Vec<i32>> {
+pub(crate) fn partitions<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+) -> Result<Vec<i32>> {
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER_LIMIT)?;
     let partitions = metadata.topics().first().context("no topic")?.partitions();
     ensure!(!partitions.is_empty(), "{topic} has no partitions");
