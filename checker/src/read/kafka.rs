@@ -33,6 +33,9 @@ pub(crate) fn settings(kafka: &str, isolation: &str) -> ClientConfig {
         // An answer without records is what tells the end: it need not be waited for.
         .set("fetch.wait.max.ms", "20")
         .set("reconnect.backoff.max.ms", "1000")
+        // A partition that was without a leader for a moment is looked for again soon: the default, five minutes,
+        // is longer than anybody waits here.
+        .set("topic.metadata.refresh.interval.ms", "1000")
         .set("auto.offset.reset", "error");
     settings
 }
