@@ -133,7 +133,12 @@ pub(crate) struct Open {
     pub(crate) outcomes: Outcomes,
     /// What is told of the batch once it is committed.
     pub(crate) spans: Vec<Pending>,
+    /// Lines for the log of this process, told then too: a failure that is decided again was none (P15).
+    pub(crate) lines: Vec<Line>,
 }
+
+/// Writes its line.
+pub(crate) type Line = Box<dyn FnOnce() + Send>;
 
 /// What became of the messages of a batch, for the counters.
 #[derive(Clone, Copy, Default)]
