@@ -2,6 +2,7 @@
 //!
 //! An implementation passes `quadrille::testing::log_conformance` (feature `testing`).
 
+mod headers;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;
@@ -18,6 +19,9 @@ use crate::{
     runtime::Timestamp,
     store::BoxError,
 };
+
+pub(crate) use headers::Builder as HeadersBuilder;
+pub use headers::{HeaderRef, Headers};
 
 /// A record header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub struct NewRecord {
     /// The value.
     pub value: Bytes,
     /// The headers, in order.
-    pub headers: Vec<Header>,
+    pub headers: Headers,
     /// The record's time.
     pub time: Timestamp,
 }
@@ -54,8 +58,8 @@ pub struct LogRecord {
     pub key: Bytes,
     /// The value; empty when there is none.
     pub value: Bytes,
-    /// The headers. Shared: records are cheap to clone.
-    pub headers: Arc<[Header]>,
+    /// The headers.
+    pub headers: Headers,
     /// The record's time.
     pub time: Timestamp,
 }

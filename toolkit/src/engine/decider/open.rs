@@ -39,7 +39,7 @@ pub(crate) struct Entry {
 /// What a task works on. The work itself stays in [`Open::works`], for deciding again.
 pub(crate) enum Subject {
     Message {
-        message: Message,
+        message: Arc<Message>,
         via: Via,
         poison: Option<String>,
     },
@@ -223,7 +223,11 @@ impl Open {
             let via =
                 Via::Held { attempts: held.attempts, held_at: held.held_at, state: held.state };
             let subject = match decode_held(held) {
-                Ok(message) => Subject::Message { message, via, poison: group.poison.clone() },
+                Ok(message) => Subject::Message {
+                    message: Arc::new(message),
+                    via,
+                    poison: group.poison.clone(),
+                },
                 Err(malformed) => {
                     Subject::Stuck { held: Box::new(held.clone()), reason: malformed.reason }
                 }

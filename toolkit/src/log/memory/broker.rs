@@ -245,8 +245,7 @@ impl Broker {
         let Some(partition) = topic.partitions.get_mut(source.lane.0 as usize) else {
             return Err(Refused::UnknownPartition(source));
         };
-        let headers: usize = record.headers.iter().map(|h| h.name.len() + h.value.len()).sum();
-        let bytes = record.key.len() + record.value.len() + headers;
+        let bytes = record.key.len() + record.value.len() + record.headers.bytes();
         if bytes > limit {
             return Err(Refused::TooLarge { bytes, limit });
         }

@@ -7,7 +7,7 @@ use super::{
     ground::{ALL, Ground, record, records, unique, values},
 };
 use crate::{
-    log::{Header, NewRecord},
+    log::{Header, Headers, NewRecord},
     runtime::Timestamp,
 };
 
@@ -41,8 +41,12 @@ pub async fn keys_values_and_headers_come_back_byte_for_byte(under: &dyn LogUnde
     let headers =
         vec![header("b", &every_byte), header("a", &Bytes::new()), header("b", &"last".into())];
     let written = [
-        NewRecord { key: Bytes::new(), headers: vec![], ..record(0, Bytes::new()) },
-        NewRecord { key: every_byte.clone(), headers, ..record(0, every_byte.clone()) },
+        NewRecord { key: Bytes::new(), headers: Headers::default(), ..record(0, Bytes::new()) },
+        NewRecord {
+            key: every_byte.clone(),
+            headers: headers.into(),
+            ..record(0, every_byte.clone())
+        },
         NewRecord { time: Timestamp(1_234_567_890_123_000), ..record(0, large) },
     ];
     ground.publish(written.to_vec()).await;
@@ -51,7 +55,7 @@ pub async fn keys_values_and_headers_come_back_byte_for_byte(under: &dyn LogUnde
     for (read, written) in read.iter().zip(&written).chain(back.iter().zip(&written)) {
         assert!(read.key == written.key, "the key has changed: {:?}", read.key);
         assert!(read.value == written.value, "the value of {} bytes has changed", read.value.len());
-        assert_eq!(read.headers[..], written.headers[..]);
+        assert_eq!(read.headers, written.headers);
         assert_eq!(read.time, written.time, "whole milliseconds must survive");
     }
     assert_eq!((read.len(), back.len()), (written.len(), written.len()));
