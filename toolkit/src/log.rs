@@ -194,6 +194,16 @@ pub trait Publisher: Send + fmt::Debug {
     /// on with the same epoch could let a late end of this transaction end a later one.
     async fn publish(self: Box<Self>, records: Vec<NewRecord>)
     -> Result<Box<dyn Publisher>, Doubt>;
+
+    /// Ends what hangs in these lanes: writes into each, in a transaction of its own that it aborts.
+    ///
+    /// A log may say that it has ended an earlier publisher's transaction, and leave a partition without the
+    /// mark of it (a broker that dies between decision and marks). Nothing ends such a one, and nobody reads
+    /// beyond it. A mark of the same id ends it, as aborted. That loses nothing, whatever was decided: no reader
+    /// of committed records has seen what it holds, and the log's tail tells what is to be published (P6).
+    ///
+    /// What another transactional id has open is not touched. On doubt as [`publish`](Self::publish).
+    async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<Box<dyn Publisher>, Doubt>;
 }
 
 /// A member of a consumer group.
