@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quadrille::{
-    id::{LaneSeq, SourceLane},
+    id::{Lane, LaneSeq, SourceLane},
     log::{
         Backwards, Doubt, EventLog, Found, LogError, NewRecord, Publisher, Subscription, TopicSpec,
     },
@@ -19,6 +19,10 @@ struct Nothing;
 #[async_trait]
 impl Publisher for Nothing {
     async fn publish(self: Box<Self>, _: Vec<NewRecord>) -> Result<Box<dyn Publisher>, Doubt> {
+        Ok(self)
+    }
+
+    async fn abort_hanging(self: Box<Self>, _: &[Lane]) -> Result<Box<dyn Publisher>, Doubt> {
         Ok(self)
     }
 }

@@ -63,7 +63,7 @@ impl EventHandler<RiskAssessed> for Reviews {
 fn record(value: String) -> NewRecord {
     let name = "content-type".into();
     let headers =
-        vec![Header { name, value: "application/cloudevents+json; charset=UTF-8".into() }];
+        vec![Header { name, value: "application/cloudevents+json; charset=UTF-8".into() }].into();
     let (key, time) = ("o-1".into(), Runtime::tokio().clock.now());
     NewRecord { lane: Lane(0), key, value: value.into(), headers, time }
 }

@@ -2,6 +2,7 @@
 //!
 //! An implementation passes `quadrille::testing::log_conformance` (feature `testing`).
 
+mod headers;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;
@@ -18,6 +19,9 @@ use crate::{
     runtime::Timestamp,
     store::BoxError,
 };
+
+pub(crate) use headers::Builder as HeadersBuilder;
+pub use headers::{HeaderRef, Headers};
 
 /// A record header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub struct NewRecord {
     /// The value.
     pub value: Bytes,
     /// The headers, in order.
-    pub headers: Vec<Header>,
+    pub headers: Headers,
     /// The record's time.
     pub time: Timestamp,
 }
@@ -54,8 +58,8 @@ pub struct LogRecord {
     pub key: Bytes,
     /// The value; empty when there is none.
     pub value: Bytes,
-    /// The headers. Shared: records are cheap to clone.
-    pub headers: Arc<[Header]>,
+    /// The headers.
+    pub headers: Headers,
     /// The record's time.
     pub time: Timestamp,
 }
@@ -190,6 +194,16 @@ pub trait Publisher: Send + fmt::Debug {
     /// on with the same epoch could let a late end of this transaction end a later one.
     async fn publish(self: Box<Self>, records: Vec<NewRecord>)
     -> Result<Box<dyn Publisher>, Doubt>;
+
+    /// Ends what hangs in these lanes: writes into each, in a transaction of its own that it aborts.
+    ///
+    /// A log may say that it has ended an earlier publisher's transaction, and leave a partition without the
+    /// mark of it (a broker that dies between decision and marks). Nothing ends such a one, and nobody reads
+    /// beyond it. A mark of the same id ends it, as aborted. That loses nothing, whatever was decided: no reader
+    /// of committed records has seen what it holds, and the log's tail tells what is to be published (P6).
+    ///
+    /// What another transactional id has open is not touched. On doubt as [`publish`](Self::publish).
+    async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<Box<dyn Publisher>, Doubt>;
 }
 
 /// A member of a consumer group.

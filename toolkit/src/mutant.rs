@@ -55,6 +55,7 @@ mutants! {
     FloorTooHigh, "floor-too-high", "P6", "the floor says one event more than was published";
     FloorOfAnotherTopic, "floor-of-another-topic", "P6", "the floor of the old topic counts for the new one";
     FreshWithoutJoin, "fresh-without-join", "P6", "events from memory are published although they do not follow on";
+    HangingLeft, "hanging-left", "P6", "a transaction that hangs at the tail is waited for";
     LaneReversed, "lane-reversed", "P6", "what waits for a lane is published last first";
     EpochKept, "epoch-kept", "P7", "a new producer goes on with the epoch of the last one";
     DoubtIsSuccess, "doubt-is-success", "P7", "a transaction in doubt is taken as committed";

@@ -25,7 +25,7 @@ fn record(lane: u32, value: u32) -> NewRecord {
         lane: Lane(lane),
         key: Bytes::new(),
         value: value.to_string().into(),
-        headers: vec![],
+        headers: quadrille::log::Headers::default(),
         time: Timestamp(0),
     }
 }

@@ -36,7 +36,7 @@ fn record(lane: u32, value: &str) -> NewRecord {
         lane: Lane(lane),
         key: Bytes::from_static(b"key"),
         value: Bytes::copy_from_slice(value.as_bytes()),
-        headers: vec![],
+        headers: quadrille::log::Headers::default(),
         time: Timestamp(0),
     }
 }

@@ -167,7 +167,7 @@ mod alerts {
             lane: quadrille::id::Lane(0),
             key: Bytes::from("k"),
             value: Bytes::from("?"),
-            headers: vec![],
+            headers: quadrille::log::Headers::default(),
             time: Timestamp(1),
         };
         log.produce_raw(&name, record).unwrap();

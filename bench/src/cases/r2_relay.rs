@@ -172,7 +172,7 @@ fn raw(context: &Context, producer: &Producer, size: usize, transactions: u64) -
 fn record(record: &NewRecord) -> Record<'_> {
     let empty = OwnedHeaders::new_with_capacity(record.headers.len());
     let headers = record.headers.iter().fold(empty, |headers, header| {
-        headers.insert(Header { key: &header.name, value: Some(&header.value[..]) })
+        headers.insert(Header { key: header.name, value: Some(header.value) })
     });
     Record {
         partition: 0,

@@ -1,7 +1,7 @@
 //! Headers as they are stored with a message that is held back: JSON.
 
 use quadrille::log::{
-    Header,
+    Header, Headers,
     record::{headers_from_json, headers_to_json},
 };
 
@@ -24,7 +24,7 @@ impl Target for HeadersTarget {
 }
 
 /// Those of one name keep their order; the names need not.
-fn sorted(headers: &[Header]) -> Vec<Header> {
+fn sorted(headers: &Headers) -> Vec<Header> {
     let mut sorted = headers.to_vec();
     sorted.sort_by(|one, other| one.name.cmp(&other.name));
     sorted

@@ -75,7 +75,7 @@ fn accepted(record: &LogRecord, message: &Message) -> Result<Vec<u64>, String> {
         offset: record.offset,
         key: again.key,
         value: again.value,
-        headers: again.headers.into(),
+        headers: again.headers,
         time: record.time,
     };
     let twice = decode(&again, Some(LANES)).map_err(|e| format!("written again: {e}"))?;

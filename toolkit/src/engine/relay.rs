@@ -81,6 +81,8 @@ enum End {
     Doubt(String),
     /// A port does not answer.
     Trouble(String),
+    /// A lane's tail cannot be told: a transaction is open there.
+    Open(String),
 }
 
 impl From<LogError> for End {
@@ -131,7 +133,7 @@ impl Relay {
                     tracing::warn!(id = %self.transactional_id, %reason, "transaction in doubt: starting over with a new epoch");
                     self.pause(backoff.pause()).await;
                 }
-                End::Trouble(reason) => {
+                End::Trouble(reason) | End::Open(reason) => {
                     self.status.trouble(part, Some(reason));
                     self.pause(backoff.pause()).await;
                 }
@@ -207,7 +209,14 @@ impl Relay {
         let mut publisher = self.log.publisher(&self.transactional_id, &self.topic).await?;
         // Once more: whoever changes the shards fences every id after it has said so.
         self.check_shards().await?;
-        let mut rounds = match self.compare().await? {
+        let compared = match self.compare().await {
+            Err(End::Open(_)) if !broken(Mutant::HangingLeft) => {
+                publisher = self.abort_hanging(publisher).await?;
+                self.compare().await?
+            }
+            compared => compared?,
+        };
+        let mut rounds = match compared {
             Ok(rounds) => rounds,
             Err(reason) => return Ok(End::Halted(reason)),
         };
@@ -393,6 +402,27 @@ impl Relay {
         Ok(())
     }
 
+    /// Our predecessors' transactions ended when we took the epoch, so one that is still open in a lane hangs there,
+    /// or is another id's. Ours is aborted; the tail then says what is to be published again (P6).
+    async fn abort_hanging(
+        &self,
+        publisher: Box<dyn Publisher>,
+    ) -> Result<Box<dyn Publisher>, End> {
+        let mut open = vec![];
+        for lane in &self.lanes {
+            if !self.tail(*lane).await?.stable {
+                open.push(*lane);
+            }
+        }
+        tracing::warn!(id = %self.transactional_id, lanes = ?open, "a transaction hangs at the log's end: it is aborted");
+        add(&self.status.counters.relay_hanging, 1);
+        match publisher.abort_hanging(&open).await {
+            Ok(publisher) => Ok(publisher),
+            Err(doubt) if doubt.fenced => Err(End::LostLease),
+            Err(doubt) => Err(End::Doubt(doubt.reason)),
+        }
+    }
+
     /// Compares each lane's tail with the store (P6, P8). The inner error is a contradiction.
     ///
     /// The tail is read before the store: read the other way round, what a later holder appends and publishes
@@ -426,7 +456,7 @@ impl Relay {
                     let floor = floor.map_or(0, |floor| floor.lane_seq);
                     places.push(Place { lane: *lane, published: seq, last, head, floor });
                 }
-                Start::Wait(reason) => return Err(End::Trouble(reason)),
+                Start::Wait(reason) => return Err(End::Open(reason)),
                 Start::Halt(_) if self.tail(*lane).await? != tail => {
                     return Err(End::Doubt(format!("{lane:?}: the log has changed meanwhile")));
                 }

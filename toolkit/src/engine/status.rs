@@ -85,6 +85,8 @@ counters! {
     events_published,
     /// Transactions of the relay whose outcome was in doubt.
     relay_doubts,
+    /// Times that the relay has aborted a transaction that hung.
+    relay_hanging,
 }
 
 pub(crate) fn add(counter: &AtomicU64, n: usize) {

@@ -17,7 +17,7 @@ pub use header_json::{headers_from_json, headers_to_json};
 pub(crate) use base64::decode as base64_bytes;
 pub(crate) use base64::encode as base64_text;
 
-use super::Header;
+use super::Headers;
 use crate::id::LaneSeq;
 
 /// The most headers that a record may have.
@@ -72,13 +72,13 @@ pub mod name {
 
 /// A header's value; the last one when there are several of the name.
 #[must_use]
-pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<&'a [u8]> {
-    headers.iter().rev().find(|h| h.name == name).map(|h| &*h.value)
+pub fn header<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
+    headers.get(name)
 }
 
 /// The lane number in a record's headers, when there is one that can be read.
 #[must_use]
-pub fn lane_seq(headers: &[Header]) -> Option<LaneSeq> {
+pub fn lane_seq(headers: &Headers) -> Option<LaneSeq> {
     header(headers, name::LANE_SEQ).and_then(parse_number).filter(|seq| *seq > 0)
 }
 

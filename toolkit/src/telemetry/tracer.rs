@@ -225,7 +225,7 @@ fn failed(span: &mut Span, error: Option<&HandlerError>) {
     span.error = Some(error.chain());
 }
 
-fn text_header<'a>(headers: &'a [crate::log::Header], name: &str) -> Option<&'a str> {
+fn text_header<'a>(headers: &'a crate::log::Headers, name: &str) -> Option<&'a str> {
     record::header(headers, name).and_then(|value| std::str::from_utf8(value).ok())
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::turnstile::Turnstile;
 use crate::{
-    id::{LaneSeq, SourceLane},
+    id::{Lane, LaneSeq, SourceLane},
     log::{
         Backwards, Contact, Delivery, Doubt, EventLog, Found, LogError, LogRecord, NewRecord,
         Publisher, Subscription, TopicSpec,
@@ -298,6 +298,14 @@ impl<L: EventLog> Publisher for FaultyPublisher<L> {
             PublishFault::DoubtCommitted => Err(doubt("committed, in doubt on purpose")),
             _ => Ok(self),
         }
+    }
+
+    async fn abort_hanging(
+        mut self: Box<Self>,
+        lanes: &[Lane],
+    ) -> Result<Box<dyn Publisher>, Doubt> {
+        self.inner = self.inner.abort_hanging(lanes).await?;
+        Ok(self)
     }
 }
 

@@ -79,6 +79,7 @@ macro_rules! log_conformance {
             a_lane_keeps_the_order_of_publishing
             keys_values_and_headers_come_back_byte_for_byte
             publishing_nothing_is_fine
+            p06_aborting_what_hangs_touches_nothing_else
             a_transaction_is_seen_whole_or_not_at_all
             p06_nothing_is_stable_behind_an_open_transaction
             p09_a_fenced_publisher_writes_nothing

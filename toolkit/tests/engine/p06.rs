@@ -40,6 +40,30 @@ async fn p06_a_relay_goes_on_at_the_tail_after_a_crash() {
     assert!(epochs >= 12, "every start takes a new epoch: {epochs}");
 }
 
+/// A broker that dies between the decision and its marks may forget one. Nothing ends such a transaction, and no
+/// reader sees what comes behind it.
+#[tokio::test]
+async fn p06_a_transaction_that_hangs_is_aborted_and_its_events_come_again() {
+    let world = World::new(1).await;
+    let first = world.start().await;
+    announce(&first, 1).await;
+    world.level().await;
+    assert_eq!(first.client.counters().relay_hanging, 0);
+    let id = world.topic("trial").replace(".events", ".relay.0");
+    world.log.lose_mark(&id, Lane(0));
+    announce(&first, 1).await;
+    until_true("the lost mark", || async { first.client.counters().events_published == 2 }).await;
+    assert_eq!(world.published(0).await.len(), 1, "it hangs: nobody sees it");
+    first.kill().await;
+    world.leases_expire();
+
+    let second = world.start().await;
+    announce(&second, 1).await;
+    world.level().await;
+    assert_eq!(second.client.counters().relay_hanging, 1);
+    assert_eq!(world.published(0).await.len(), 3);
+}
+
 /// Records that are not ours, more than the first look takes in, one with a number that is not ours.
 #[tokio::test]
 async fn p06_foreign_records_at_the_tail_are_stepped_over() {

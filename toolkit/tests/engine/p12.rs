@@ -152,7 +152,7 @@ async fn p12_a_foreign_record_is_a_stored_refusal_once() {
     let first = world.start().await;
     let (source, _, _, mut record) = world.next(saga(1), &note("o", How::Do));
     world.numbers.lock().unwrap().insert(source.clone(), 0);
-    record.headers = vec![Header { name: "x".into(), value: (&b"\xff\0"[..]).into() }];
+    record.headers = vec![Header { name: "x".into(), value: (&b"\xff\0"[..]).into() }].into();
     record.key = (&b"\xff\xfe"[..]).into();
     record.value = (&b"\0garbage\xff"[..]).into();
     world.put(&source, record);

@@ -154,7 +154,7 @@ type Raw = ThreadedProducer<DefaultProducerContext>;
 fn send(producer: &Raw, topic: &str, records: &[NewRecord]) {
     for record in records {
         let headers = record.headers.iter().fold(OwnedHeaders::new(), |all, header| {
-            all.insert(KafkaHeader { key: &header.name, value: Some(&header.value[..]) })
+            all.insert(KafkaHeader { key: header.name, value: Some(header.value) })
         });
         let message = BaseRecord::<[u8], [u8]>::to(topic)
             .partition(i32::try_from(record.lane.0).unwrap())
@@ -181,7 +181,7 @@ pub(crate) fn numbered(lane: u32, seq: u64) -> NewRecord {
         lane: Lane(lane),
         key: format!("key {seq}").into(),
         value: seq.to_string().into(),
-        headers: vec![Header { name: name::LANE_SEQ.into(), value: seq.to_string().into() }],
+        headers: vec![Header { name: name::LANE_SEQ.into(), value: seq.to_string().into() }].into(),
         time: Timestamp(1_700_000_000_000_000),
     }
 }

@@ -54,7 +54,7 @@ async fn p03_numbers_that_were_published_twice_are_found() {
     let lane = SourceLane::new(topic.clone(), Lane(0));
     let publisher = publisher(&log, &unique("id"), &topic).await;
     let publisher = publish(publisher, 1..=10).await;
-    let foreign = NewRecord { headers: vec![], ..numbered(0, 0) };
+    let foreign = NewRecord { headers: quadrille::log::Headers::default(), ..numbered(0, 0) };
     cluster.produce(&topic, vec![foreign; 3_000]).await;
     let publisher = publish(publisher, 11..=3_000).await;
     publish(publisher, (0..3).flat_map(|_| 1..=2_500)).await;

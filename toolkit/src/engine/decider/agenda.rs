@@ -206,7 +206,11 @@ impl<S: Service> Decider<S> {
             AgendaStep::Dead { begun, reason } => {
                 self.open.outcomes.dead += 1;
                 self.alert_item(item, item.attempts + 1, &reason);
-                tracing::error!(effect = %item.name, key = %item.key, saga = %item.saga, %reason, "an effect waits for a person");
+                let (effect, key, saga) = (item.name.clone(), item.key.clone(), item.saga);
+                let why = reason.clone();
+                self.say_once_committed(
+                    move || tracing::error!(%effect, %key, %saga, reason = %why, "an effect waits for a person"),
+                );
                 (item.due, AgendaState::Dead, begun, reason)
             }
         };
@@ -232,7 +236,11 @@ impl<S: Service> Decider<S> {
         let outcomes = &mut self.open.outcomes;
         *(if dead { &mut outcomes.dead } else { &mut outcomes.parked }) += 1;
         outcomes.bugs += usize::from(error.kind() == FailureKind::Bug);
-        tracing::warn!(kind = item.kind.name(), name = %item.name, saga = %item.saga, attempts, dead, %reason, "an item of the agenda failed");
+        let (kind, name, saga, why) =
+            (item.kind.name(), item.name.clone(), item.saga, reason.clone());
+        self.say_once_committed(
+            move || tracing::warn!(kind, %name, %saga, attempts, dead, reason = %why, "an item of the agenda failed"),
+        );
         if dead {
             self.alert_item(item, attempts, &reason);
         }

@@ -54,9 +54,10 @@ impl<S: Service> Decider<S> {
                 reason: reason.clone(),
             });
         }
-        tracing::warn!(
-            saga = %message.saga, event_type = %message.event_type, id = %message.id, attempts, ?state, %reason,
-            "message failed"
+        let (saga, event_type, id) = (message.saga, message.event_type.clone(), message.id);
+        let why = reason.clone();
+        self.say_once_committed(
+            move || tracing::warn!(%saga, %event_type, %id, attempts, ?state, reason = %why, "message failed"),
         );
         let name = (message.source.clone(), message.key.clone());
         let holds = self.held(&name.0, &name.1).map_or(0, |held| held.holds);
@@ -89,6 +90,12 @@ impl<S: Service> Decider<S> {
         self.hold(name, HeldKey { state, next_at, holds }, change);
     }
 
+    /// Keeps a line for the log of this process until the batch is committed: what is decided again on a newer
+    /// state mostly does not fail, and nobody is to hear of it (P15).
+    pub(super) fn say_once_committed(&mut self, line: impl FnOnce() + Send + 'static) {
+        self.open.lines.push(Box::new(line));
+    }
+
     fn count_failure(&mut self, state: HeldState, kind: FailureKind) {
         match state {
             HeldState::Dead | HeldState::Aside => self.open.outcomes.dead += 1,
@@ -117,7 +124,10 @@ impl<S: Service> Decider<S> {
 
     pub(super) fn bury_unreadable(&mut self, message: HeldMessage) {
         self.count_failure(HeldState::Dead, FailureKind::Terminal);
-        tracing::warn!(lane = %message.source, offset = message.offset, reason = %message.reason, "record cannot be read");
+        let (lane, offset, why) = (message.source.clone(), message.offset, message.reason.clone());
+        self.say_once_committed(
+            move || tracing::warn!(%lane, offset, reason = %why, "record cannot be read"),
+        );
         self.alert(&DeadLetter {
             service: S::NAME.to_owned(),
             letter: letter_id(&message.source, &message.id),
@@ -157,7 +167,10 @@ impl<S: Service> Decider<S> {
         let (_, behind) = self.dispatch.after_failure(&self.service, &held.event_type);
         let state = if behind == Behind::Pass { HeldState::Aside } else { HeldState::Dead };
         self.count_failure(state, FailureKind::Terminal);
-        tracing::warn!(lane = %held.source, id = %held.id, attempts, ?state, %reason, "held message cannot be read");
+        let (lane, id, why) = (held.source.clone(), held.id.clone(), reason.clone());
+        self.say_once_committed(
+            move || tracing::warn!(%lane, %id, attempts, ?state, reason = %why, "held message cannot be read"),
+        );
         self.alert(&DeadLetter {
             service: S::NAME.to_owned(),
             letter: letter_id(&held.source, &held.id),

@@ -39,7 +39,7 @@ pub(crate) struct Entry {
 /// What a task works on. The work itself stays in [`Open::works`], for deciding again.
 pub(crate) enum Subject {
     Message {
-        message: Message,
+        message: Arc<Message>,
         via: Via,
         poison: Option<String>,
     },
@@ -133,7 +133,12 @@ pub(crate) struct Open {
     pub(crate) outcomes: Outcomes,
     /// What is told of the batch once it is committed.
     pub(crate) spans: Vec<Pending>,
+    /// Lines for the log of this process, told then too: a failure that is decided again was none (P15).
+    pub(crate) lines: Vec<Line>,
 }
+
+/// Writes its line.
+pub(crate) type Line = Box<dyn FnOnce() + Send>;
 
 /// What became of the messages of a batch, for the counters.
 #[derive(Clone, Copy, Default)]
@@ -218,7 +223,11 @@ impl Open {
             let via =
                 Via::Held { attempts: held.attempts, held_at: held.held_at, state: held.state };
             let subject = match decode_held(held) {
-                Ok(message) => Subject::Message { message, via, poison: group.poison.clone() },
+                Ok(message) => Subject::Message {
+                    message: Arc::new(message),
+                    via,
+                    poison: group.poison.clone(),
+                },
                 Err(malformed) => {
                     Subject::Stuck { held: Box::new(held.clone()), reason: malformed.reason }
                 }

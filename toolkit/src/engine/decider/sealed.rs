@@ -9,7 +9,7 @@ use super::{
     Decider, Entry,
     agenda::AgendaOverlay,
     job::{Job, JobFailure},
-    open::{Open, Outcomes},
+    open::{Line, Open, Outcomes},
     work::Work,
 };
 use crate::{
@@ -45,6 +45,7 @@ pub(crate) struct Sealed {
     twins: Vec<Box<dyn Job>>,
     outcomes: Outcomes,
     spans: Vec<Pending>,
+    lines: Vec<Line>,
 }
 
 /// What a committed batch leaves to do.
@@ -136,6 +137,7 @@ impl<S: Service> Decider<S> {
             twins: open.twins,
             outcomes: open.outcomes,
             spans: open.spans,
+            lines: open.lines,
         });
         Some(append)
     }
@@ -188,6 +190,7 @@ impl<S: Service> Decider<S> {
         }
         self.count(append, &sealed.outcomes, sealed.receipts.len());
         self.status.tracer.committed(sealed.spans, append, &*self.runtime.clock);
+        sealed.lines.into_iter().for_each(|line| line());
         for (index, work) in sealed.works.into_iter().enumerate() {
             let Work::Command(job) = work else { continue };
             if let Some(receipt) = sealed.receipts.get(&index) {

@@ -115,7 +115,7 @@ impl<S: Service> Decider<S> {
     fn start_message(
         &mut self,
         index: usize,
-        message: Message,
+        message: Arc<Message>,
         via: Via,
         poison: Option<String>,
     ) -> Option<TaskState> {

@@ -65,7 +65,8 @@ pub(crate) enum AgendaStep {
 /// A message as it came from its lane.
 #[derive(Debug)]
 pub(crate) struct Fresh {
-    pub(crate) message: Message,
+    /// Shared with the task that handles it.
+    pub(crate) message: Arc<Message>,
     pub(crate) mark: Mark,
     /// The store refuses what its handler decides: dead without being run again.
     pub(crate) poison: Option<String>,

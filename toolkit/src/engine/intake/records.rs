@@ -1,5 +1,7 @@
 //! Records in: what is next is decided, what was applied is skipped, what is missing stops its lane.
 
+use std::sync::Arc;
+
 use super::Running;
 use crate::{
     engine::{
@@ -98,7 +100,7 @@ impl<S: Service> Running<S> {
                 if message.foreign.is_some() {
                     message.seq = mark.seq;
                 }
-                Work::Message(Box::new(Fresh { message, mark, poison: None }))
+                Work::Message(Box::new(Fresh { message: Arc::new(message), mark, poison: None }))
             }
             Ok(_) => Work::Skip { source: record.source.clone(), mark, repeated: false },
             Err(malformed) => {

@@ -13,6 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use deliveries::Deliveries;
 use rdkafka::{
     ClientConfig,
@@ -27,7 +28,11 @@ use super::{
     convert,
     error::{describe, is_fenced, is_fencing, unavailable, unavailable_because},
 };
-use crate::log::{Doubt, LogError, NewRecord, Publisher};
+use crate::{
+    id::Lane,
+    log::{Doubt, Headers, LogError, NewRecord, Publisher},
+    runtime::Timestamp,
+};
 
 /// The last of a transaction's records is acknowledged, and librdkafka has yet to forget it: this often is
 /// asked without sleeping, …
@@ -37,16 +42,28 @@ const DRAIN_SLEEP: Duration = Duration::from_micros(50);
 
 type Transactional = ThreadedProducer<Deliveries>;
 
-/// One transaction to publish, and where to answer.
+/// What stands in a partition in which something hung: for people who read what is not committed.
+const PLACEHOLDER: &[u8] = b"aborts a hanging transaction";
+
+/// One transaction.
 struct Order {
     records: Vec<NewRecord>,
-    answer: oneshot::Sender<Result<(), Doubt>>,
+    ending: Ending,
 }
+
+#[derive(Clone, Copy)]
+enum Ending {
+    Commit,
+    Abort,
+}
+
+/// Where the outcome goes.
+type Answer = oneshot::Sender<Result<(), Doubt>>;
 
 struct KafkaPublisher {
     id: String,
     /// At most one order is under way: `publish` takes the publisher.
-    orders: blocking::SyncSender<Order>,
+    orders: blocking::SyncSender<(Order, Answer)>,
     answer_max: Duration,
 }
 
@@ -96,9 +113,32 @@ impl Publisher for KafkaPublisher {
         if records.is_empty() {
             return Ok(self);
         }
+        self.order(Order { records, ending: Ending::Commit }).await
+    }
+
+    async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<Box<dyn Publisher>, Doubt> {
+        if lanes.is_empty() {
+            return Ok(self);
+        }
+        // Librdkafka adds a partition to a transaction with its first record. Nobody ever reads this one, except
+        // who reads what is not committed.
+        let placeholder = |lane: &Lane| NewRecord {
+            lane: *lane,
+            key: Bytes::new(),
+            value: Bytes::from_static(PLACEHOLDER),
+            headers: Headers::default(),
+            time: Timestamp::default(),
+        };
+        let records = lanes.iter().map(placeholder).collect();
+        self.order(Order { records, ending: Ending::Abort }).await
+    }
+}
+
+impl KafkaPublisher {
+    async fn order(self: Box<Self>, order: Order) -> Result<Box<dyn Publisher>, Doubt> {
         let (answer, answered) = oneshot::channel();
         // Never full: the one who sends has the only publisher, and its last order was answered.
-        if self.orders.try_send(Order { records, answer }).is_err() {
+        if self.orders.try_send((order, answer)).is_err() {
             return Err(doubt("the publisher's thread is gone"));
         }
         match tokio::time::timeout(self.answer_max, answered).await {
@@ -137,9 +177,9 @@ struct Shift {
 }
 
 impl Shift {
-    fn serve(self, orders: &blocking::Receiver<Order>) {
-        while let Ok(Order { records, answer }) = orders.recv() {
-            let result = self.transaction(&records);
+    fn serve(self, orders: &blocking::Receiver<(Order, Answer)>) {
+        while let Ok((order, answer)) = orders.recv() {
+            let result = self.transaction(&order);
             let over = result.is_err();
             // Whoever asked may have gone; then the publisher is gone as well.
             if answer.send(result).is_err() || over {
@@ -148,7 +188,7 @@ impl Shift {
         }
     }
 
-    fn transaction(&self, records: &[NewRecord]) -> Result<(), Doubt> {
+    fn transaction(&self, Order { records, ending }: &Order) -> Result<(), Doubt> {
         self.producer.begin_transaction().map_err(|error| self.in_doubt("begin", &error))?;
         let deliveries = self.producer.client().context();
         deliveries.expect(records.len());
@@ -157,8 +197,11 @@ impl Shift {
         }
         self.delivered()?;
         // Without end, as librdkafka wants it: the transaction's own time-out bounds it.
-        let committed = self.producer.commit_transaction(Timeout::Never);
-        committed.map_err(|error| self.in_doubt("commit", &error))
+        let (what, ended) = match ending {
+            Ending::Commit => ("commit", self.producer.commit_transaction(Timeout::Never)),
+            Ending::Abort => ("abort", self.producer.abort_transaction(Timeout::Never)),
+        };
+        ended.map_err(|error| self.in_doubt(what, &error))
     }
 
     fn send(&self, record: &NewRecord) -> Result<(), KafkaError> {

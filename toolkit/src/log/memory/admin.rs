@@ -74,6 +74,12 @@ impl MemoryLog {
         Ok(())
     }
 
+    /// The mark of the id's next transaction that writes to the lane gets lost there: it hangs, as one of a broker
+    /// that dies between decision and marks.
+    pub fn lose_mark(&self, transactional_id: &str, lane: Lane) {
+        self.lock().broker.lose_mark(transactional_id, lane);
+    }
+
     /// Sends all publishers' requests through `hook`; `None` takes it away.
     pub fn set_publish_hook(&self, hook: Option<Arc<dyn PublishHook>>) {
         self.lock().hook = hook;

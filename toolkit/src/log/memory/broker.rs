@@ -77,6 +77,8 @@ pub(super) struct Broker {
     topics: BTreeMap<Arc<str>, Topic>,
     producers: BTreeMap<Arc<str>, Producer>,
     numbers: u64,
+    /// Where the next mark of an id gets lost.
+    lost_marks: BTreeMap<Arc<str>, Lane>,
     records_retained_max: Option<usize>,
 }
 
@@ -245,8 +247,7 @@ impl Broker {
         let Some(partition) = topic.partitions.get_mut(source.lane.0 as usize) else {
             return Err(Refused::UnknownPartition(source));
         };
-        let headers: usize = record.headers.iter().map(|h| h.name.len() + h.value.len()).sum();
-        let bytes = record.key.len() + record.value.len() + headers;
+        let bytes = record.key.len() + record.value.len() + record.headers.bytes();
         if bytes > limit {
             return Err(Refused::TooLarge { bytes, limit });
         }
@@ -280,7 +281,12 @@ impl Broker {
         let (commit, lanes, number) = (*commit, std::mem::take(lanes), producer.number);
         producer.transaction = Transaction::Ended(Some(commit));
         let retained = self.records_retained_max;
+        let lost = self.lost_marks.get(id).copied();
         for lane in &lanes {
+            if lost == Some(lane.lane) {
+                self.lost_marks.remove(id);
+                continue;
+            }
             if let Some(partition) = self.partition_mut(lane) {
                 partition.finish(number, commit);
                 if let Some(max) = retained {
@@ -289,6 +295,11 @@ impl Broker {
             }
         }
         lanes
+    }
+
+    /// The next transaction of this id that writes to the lane ends everywhere but there: it hangs.
+    pub(super) fn lose_mark(&mut self, id: &str, lane: Lane) {
+        self.lost_marks.insert(id.into(), lane);
     }
 
     fn current(&mut self, producer: &ProducerEpoch) -> Result<&mut Producer, Refused> {

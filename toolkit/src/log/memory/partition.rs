@@ -64,7 +64,7 @@ impl Partition {
             offset,
             key: record.key,
             value: record.value,
-            headers: record.headers.into(),
+            headers: record.headers,
             time: record.time,
         };
         self.entries.push_back(match producer {

@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 
 use super::{MemoryLog, ProducerEpoch, Refused};
-use crate::log::{Doubt, NewRecord, Publisher};
+use crate::{
+    id::Lane,
+    log::{Doubt, NewRecord, Publisher},
+};
 
 /// A request of a publisher to the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,13 @@ impl Publisher for MemoryPublisher {
             None => self.log.publish_whole(&self.producer, &self.topic, records).map_err(doubt)?,
             Some(hook) => self.publish_by_steps(&*hook, records).await?,
         }
+        Ok(self)
+    }
+
+    async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<Box<dyn Publisher>, Doubt> {
+        tokio::task::consume_budget().await;
+        self.log.begin(&self.producer, &self.topic, lanes).map_err(doubt)?;
+        self.log.end(&self.producer, false).map_err(doubt)?;
         Ok(self)
     }
 }

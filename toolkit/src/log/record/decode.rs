@@ -13,7 +13,7 @@ use crate::{
         EventId, FOREIGN_ID_BYTES_MAX, InvalidId, KEY_BYTES_MAX, LaneSeq, SagaId, SourceLane,
         check_text,
     },
-    log::{Header, LogRecord, partition::lane_of},
+    log::{Headers, LogRecord, partition::lane_of},
     runtime::Timestamp,
     store::{HeldMessage, InboxEntry},
     telemetry::{SpanContext, carried::Parts},
@@ -47,7 +47,7 @@ pub struct Message {
     /// `baggage`, a line each.
     pub trace: Option<Arc<str>>,
     /// All headers, for the case that the message is held back.
-    pub headers: Arc<[Header]>,
+    pub headers: Headers,
 }
 
 impl Message {
@@ -120,7 +120,7 @@ pub fn decode_held(held: &HeldMessage) -> Result<Message, Malformed> {
         offset: held.offset,
         key: Bytes::copy_from_slice(held.key.as_bytes()),
         value: held.payload.clone(),
-        headers: headers.unwrap_or_default().into(),
+        headers: headers.unwrap_or_default(),
         time: held.held_at,
     };
     match reason {
@@ -180,7 +180,7 @@ impl<'a> Read<'a> {
             time,
             payload: record.value.clone(),
             trace: self.trace(),
-            headers: Arc::clone(&record.headers),
+            headers: record.headers.clone(),
         })
     }
 
@@ -213,7 +213,7 @@ impl<'a> Read<'a> {
             time,
             payload: record.value.clone(),
             trace: self.trace(),
-            headers: Arc::clone(&record.headers),
+            headers: record.headers.clone(),
         })
     }
 
@@ -268,7 +268,7 @@ impl<'a> Read<'a> {
                 headers.len()
             ));
         }
-        let bytes: usize = headers.iter().map(|h| h.name.len() + h.value.len()).sum();
+        let bytes = headers.bytes();
         if bytes > HEADER_BYTES_MAX {
             return Err(format!(
                 "headers of {bytes} bytes are more than the limit of {HEADER_BYTES_MAX} bytes"

@@ -13,7 +13,8 @@ use serde::{
     ser::SerializeMap,
 };
 
-use super::{Header, base64};
+use super::{Headers, base64};
+use crate::log::Header;
 
 const BASE64: &str = ";base64";
 const TEXT: &str = ";text";
@@ -21,7 +22,7 @@ const TEXT: &str = ";text";
 /// Headers as a JSON object, names in the order of their first occurrence. Values of one name keep
 /// their order; so the last one, which counts, stays the last.
 #[must_use]
-pub fn headers_to_json(headers: &[Header]) -> Bytes {
+pub fn headers_to_json(headers: &Headers) -> Bytes {
     // Strings in a map: serialisation cannot fail.
     Bytes::from(serde_json::to_vec(&Object(headers)).unwrap_or_else(|_| b"{}".to_vec()))
 }
@@ -30,22 +31,22 @@ pub fn headers_to_json(headers: &[Header]) -> Bytes {
 ///
 /// # Errors
 /// Not such an object.
-pub fn headers_from_json(json: &[u8]) -> Result<Vec<Header>, serde_json::Error> {
-    serde_json::from_slice::<Headers>(json).map(|headers| headers.0)
+pub fn headers_from_json(json: &[u8]) -> Result<Headers, serde_json::Error> {
+    serde_json::from_slice::<Read>(json).map(|read| read.0.into())
 }
 
-struct Object<'a>(&'a [Header]);
+struct Object<'a>(&'a Headers);
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut index = HashMap::new();
         let mut groups: Vec<(&str, Vec<&[u8]>)> = Vec::new();
-        for header in self.0 {
-            let at = *index.entry(&*header.name).or_insert(groups.len());
+        for header in self.0.iter() {
+            let at = *index.entry(header.name).or_insert(groups.len());
             if at == groups.len() {
-                groups.push((&header.name, Vec::new()));
+                groups.push((header.name, Vec::new()));
             }
-            groups[at].1.push(&header.value);
+            groups[at].1.push(header.value);
         }
         let mut map = serializer.serialize_map(Some(groups.len()))?;
         for (name, values) in groups {
@@ -84,9 +85,9 @@ enum OneOrMany {
     Many(Vec<String>),
 }
 
-struct Headers(Vec<Header>);
+struct Read(Vec<Header>);
 
-impl<'de> Deserialize<'de> for Headers {
+impl<'de> Deserialize<'de> for Read {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(HeadersVisitor)
     }
@@ -95,13 +96,13 @@ impl<'de> Deserialize<'de> for Headers {
 struct HeadersVisitor;
 
 impl<'de> Visitor<'de> for HeadersVisitor {
-    type Value = Headers;
+    type Value = Read;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of headers")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Read, A::Error> {
         let mut headers = Vec::new();
         while let Some((name, values)) = map.next_entry::<String, OneOrMany>()? {
             let values = match values {
@@ -122,6 +123,6 @@ impl<'de> Visitor<'de> for HeadersVisitor {
                 headers.push(Header { name: name.to_owned().into(), value: value.into() });
             }
         }
-        Ok(Headers(headers))
+        Ok(Read(headers))
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::{base64, header, name};
-use crate::log::{Header, LogRecord};
+use crate::log::{HeaderRef, HeadersBuilder, LogRecord};
 
 /// What all media types of CloudEvents begin with.
 const CLOUDEVENTS: &str = "application/cloudevents";
@@ -55,15 +55,18 @@ fn read(record: &LogRecord) -> Result<LogRecord, String> {
         Some(stated) => text("datacontenttype", stated)?,
         None => "application/json".to_owned(),
     };
-    let is_attribute = |h: &&Header| h.name.starts_with("ce_") || &*h.name == name::CONTENT_TYPE;
-    let mut headers: Vec<Header> =
-        record.headers.iter().filter(|h| !is_attribute(h)).cloned().collect();
-    headers.push(Header { name: name::CONTENT_TYPE.into(), value: content_type.into() });
+    let is_attribute =
+        |h: &HeaderRef<'_>| h.name.starts_with("ce_") || h.name == name::CONTENT_TYPE;
+    let mut headers = HeadersBuilder::with_capacity(record.value.len(), attributes.len());
+    for header in record.headers.iter().filter(|h| !is_attribute(h)) {
+        headers.put(header.name, header.value);
+    }
+    headers.put(name::CONTENT_TYPE, content_type.as_bytes());
     for (attribute, value) in attributes {
         let value = text(&attribute, value)?;
-        headers.push(Header { name: header_name(&attribute)?.into(), value: value.into() });
+        headers.put(&header_name(&attribute)?, value.as_bytes());
     }
-    Ok(LogRecord { value, headers: headers.into(), ..record.clone() })
+    Ok(LogRecord { value, headers: headers.finish().1, ..record.clone() })
 }
 
 /// The payload: `data` as it stands there, or the bytes of `data_base64`.

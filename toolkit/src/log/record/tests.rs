@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     id::{EventId, KEY_BYTES_MAX, Lane, SagaId, SourceLane, StreamId},
-    log::{LogRecord, NewRecord, partition::lane_of},
+    log::{Header, LogRecord, NewRecord, partition::lane_of},
     runtime::Timestamp,
     store::{Published, RecordedEvent},
 };
@@ -42,7 +42,7 @@ fn read(record: NewRecord) -> LogRecord {
         offset: 5,
         key: record.key,
         value: record.value,
-        headers: record.headers.into(),
+        headers: record.headers,
         time: record.time,
     }
 }
@@ -65,7 +65,7 @@ fn refused(record: &LogRecord) -> Malformed {
 fn the_record_has_the_headers_of_the_binding_byte_for_byte() {
     let record = written(&event("order-1"));
     let headers: Vec<_> =
-        record.headers.iter().map(|h| (&*h.name, std::str::from_utf8(&h.value).unwrap())).collect();
+        record.headers.iter().map(|h| (h.name, std::str::from_utf8(h.value).unwrap())).collect();
     let lane = lane_of(b"order-1", LANES).0.to_string();
     let expected = [
         ("ce_specversion", "1.0"),
@@ -164,15 +164,19 @@ fn a_key_in_the_wrong_lane_is_refused_when_the_number_of_lanes_is_known() {
 #[test]
 fn of_two_headers_with_one_name_the_last_counts() {
     let mut record = written(&event("order-1"));
-    record.headers.insert(0, Header { name: name::LANE_SEQ.into(), value: "1".into() });
-    record.headers.insert(0, Header { name: name::ID.into(), value: "nothing".into() });
+    let mut headers = record.headers.to_vec();
+    headers.insert(0, Header { name: name::LANE_SEQ.into(), value: "1".into() });
+    headers.insert(0, Header { name: name::ID.into(), value: "nothing".into() });
+    record.headers = headers.into();
     assert_eq!(decode(&read(record), Some(LANES)).unwrap().seq, 42);
 }
 
 #[test]
 fn headers_beyond_the_limits_are_refused_and_the_number_is_still_read() {
     let mut many = written(&event("order-1"));
-    many.headers.extend((0..HEADERS_MAX).map(|_| Header { name: "x".into(), value: Bytes::new() }));
+    for _ in 0..HEADERS_MAX {
+        many.headers.push(Header { name: "x".into(), value: Bytes::new() });
+    }
     let refusal = refused(&read(many));
     assert!(refusal.reason.contains("headers are more than the limit of 64"), "{refusal}");
     assert_eq!(refusal.seq, Some(42));
@@ -286,14 +290,16 @@ proptest! {
 
     #[test]
     fn headers_come_back_from_json(headers in any_headers()) {
+        let list = headers;
+        let headers = Headers::from(list.clone());
         let json = headers_to_json(&headers);
         let object: serde_json::Value = serde_json::from_slice(&json).unwrap();
         prop_assert!(object.is_object());
         prop_assert!(!std::str::from_utf8(&json).unwrap().contains("\\u0000"));
         let back = headers_from_json(&json).unwrap();
-        prop_assert_eq!(&back, &grouped(&headers));
-        for h in &headers {
-            prop_assert_eq!(header(&back, &h.name), header(&headers, &h.name));
+        prop_assert_eq!(&back, &grouped(&list).into());
+        for h in headers.iter() {
+            prop_assert_eq!(header(&back, h.name), header(&headers, h.name));
         }
     }
 }
@@ -301,7 +307,9 @@ proptest! {
 #[test]
 fn the_json_is_what_people_expect() {
     let headers = [("a", &b"text"[..]), ("b", b"\xff\x00"), ("a", b"again")]
-        .map(|(name, value)| Header { name: name.into(), value: value.into() });
+        .map(|(name, value)| Header { name: name.into(), value: value.into() })
+        .into_iter()
+        .collect::<Headers>();
     assert_eq!(&headers_to_json(&headers)[..], br#"{"a":["text","again"],"b;base64":"/wA="}"#);
     for wrong in ["", "[]", "{\"a\":1}", "{\"a;base64\":\"?\"}"] {
         assert!(headers_from_json(wrong.as_bytes()).is_err(), "{wrong}");

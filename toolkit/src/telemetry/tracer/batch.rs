@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Pending, Tracer, messaging, text_header};
 use crate::{
     id::Lane,
-    log::{Header, LogRecord, NewRecord, record::name},
+    log::{Headers, LogRecord, NewRecord, record::name},
     runtime::{Clock, Timestamp},
     store::Append,
     telemetry::{Kind, Span, SpanContext, derive},
@@ -21,7 +21,7 @@ struct Part<'a> {
     context: SpanContext,
     lane: Lane,
     offset: Option<i64>,
-    headers: &'a [Header],
+    headers: &'a Headers,
 }
 
 /// What a batch's span is called.
@@ -108,7 +108,7 @@ impl Tracer {
         let parts: Vec<Part<'_>> = round
             .iter()
             .filter_map(|record| {
-                let (lane, headers) = (record.lane, &*record.headers);
+                let (lane, headers) = (record.lane, &record.headers);
                 creation(headers).map(|context| Part { context, lane, offset: None, headers })
             })
             .collect();
@@ -197,7 +197,7 @@ impl Tracer {
     }
 }
 
-fn creation(headers: &[Header]) -> Option<SpanContext> {
+fn creation(headers: &Headers) -> Option<SpanContext> {
     text_header(headers, name::TRACE_PARENT).and_then(SpanContext::parse)
 }
 

@@ -3,7 +3,7 @@ use std::sync::{Mutex, PoisonError};
 use super::*;
 use crate::{
     id::{Lane, SourceLane},
-    log::{Header, LogRecord, record::decode},
+    log::{Header, Headers, LogRecord, record::decode},
     runtime::Runtime,
     store::{Append, PositionMove, RecordedEvent},
     telemetry::{Caller, SPAN_LINKS_MAX, Sampler, SpanId, SpanSink, Value},
@@ -50,7 +50,7 @@ fn off() -> Tracer {
     tracer(Traces::off(), Parentage::Parent)
 }
 
-fn headers(runtime: &Runtime, more: &[(&'static str, &str)]) -> Vec<Header> {
+fn headers(runtime: &Runtime, more: &[(&'static str, &str)]) -> Headers {
     let identity = record::ServiceIdentity::new("order");
     let event = RecordedEvent {
         id: runtime.new_event_id(),
@@ -78,7 +78,7 @@ fn log_record(runtime: &Runtime, more: &[(&'static str, &str)]) -> LogRecord {
         offset: 7,
         key: "o-1".into(),
         value: "{}".into(),
-        headers: headers(runtime, more).into(),
+        headers: headers(runtime, more),
         time: runtime.clock.now(),
     }
 }

@@ -8,7 +8,7 @@ use super::LogUnderTest;
 use crate::{
     id::{Lane, LaneSeq, SourceLane},
     log::{
-        Backwards, Delivery, EventLog, Header, LogError, LogRecord, NewRecord, Publisher,
+        Backwards, Delivery, EventLog, Header, Headers, LogError, LogRecord, NewRecord, Publisher,
         Subscription, TopicSpec, record::name,
     },
     runtime::Timestamp,
@@ -32,7 +32,7 @@ pub(super) fn record(lane: u32, value: impl Into<Bytes>) -> NewRecord {
         lane: Lane(lane),
         key: Bytes::from_static(b"key"),
         value: value.into(),
-        headers: vec![],
+        headers: Headers::default(),
         time: Timestamp(1_700_000_000_000_000),
     }
 }
@@ -44,7 +44,7 @@ pub(super) fn records(lane: u32, values: impl IntoIterator<Item = String>) -> Ve
 /// A record with a lane number, and that number as its value.
 pub(super) fn numbered(lane: u32, seq: LaneSeq) -> NewRecord {
     let number = Header { name: name::LANE_SEQ.into(), value: seq.to_string().into() };
-    NewRecord { headers: vec![number], ..record(lane, seq.to_string()) }
+    NewRecord { headers: vec![number].into(), ..record(lane, seq.to_string()) }
 }
 
 pub(super) fn values<'a>(records: impl IntoIterator<Item = &'a LogRecord>) -> Vec<String> {

@@ -7,7 +7,8 @@ use super::{
     ground::{ALL, Ground, record, records, unique, values},
 };
 use crate::{
-    log::{Header, NewRecord},
+    id::Lane,
+    log::{Header, Headers, NewRecord},
     runtime::Timestamp,
 };
 
@@ -41,8 +42,12 @@ pub async fn keys_values_and_headers_come_back_byte_for_byte(under: &dyn LogUnde
     let headers =
         vec![header("b", &every_byte), header("a", &Bytes::new()), header("b", &"last".into())];
     let written = [
-        NewRecord { key: Bytes::new(), headers: vec![], ..record(0, Bytes::new()) },
-        NewRecord { key: every_byte.clone(), headers, ..record(0, every_byte.clone()) },
+        NewRecord { key: Bytes::new(), headers: Headers::default(), ..record(0, Bytes::new()) },
+        NewRecord {
+            key: every_byte.clone(),
+            headers: headers.into(),
+            ..record(0, every_byte.clone())
+        },
         NewRecord { time: Timestamp(1_234_567_890_123_000), ..record(0, large) },
     ];
     ground.publish(written.to_vec()).await;
@@ -51,10 +56,26 @@ pub async fn keys_values_and_headers_come_back_byte_for_byte(under: &dyn LogUnde
     for (read, written) in read.iter().zip(&written).chain(back.iter().zip(&written)) {
         assert!(read.key == written.key, "the key has changed: {:?}", read.key);
         assert!(read.value == written.value, "the value of {} bytes has changed", read.value.len());
-        assert_eq!(read.headers[..], written.headers[..]);
+        assert_eq!(read.headers, written.headers);
         assert_eq!(read.time, written.time, "whole milliseconds must survive");
     }
     assert_eq!((read.len(), back.len()), (written.len(), written.len()));
+}
+
+/// In a lane where nothing hangs it leaves a mark that nobody sees, and in others not even that; the publisher goes
+/// on. What another id has open stays open.
+pub async fn p06_aborting_what_hangs_touches_nothing_else(under: &dyn LogUnderTest) {
+    let ground = Ground::new(under, 2).await;
+    let publisher = ground.publish(records(0, ["one".to_owned()])).await;
+    let publisher = publisher.abort_hanging(&[]).await.expect("nothing to do");
+    let publisher = publisher.abort_hanging(&[Lane(0), Lane(1)]).await.expect("an abort");
+    for lane in [0, 1] {
+        let back = ground.back(lane, ALL).await;
+        assert!(back.stable, "nothing is open in lane {lane}");
+        assert_eq!(back.records.len(), usize::from(lane == 0), "nobody sees what it wrote");
+    }
+    publisher.publish(records(0, ["two".to_owned()])).await.expect("a commit");
+    assert_eq!(values(&ground.read(2).await), ["one", "two"]);
 }
 
 /// No records are no transaction.

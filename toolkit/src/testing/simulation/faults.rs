@@ -177,6 +177,8 @@ faults! {
     ReplyLost, "reply-lost", Doubt;
     /// The end of the transaction is decided, but its marks are written much later.
     SlowMarks, "slow-marks", Doubt;
+    /// The commit is decided and answered, but one partition never gets its mark: the transaction hangs there.
+    LostMark, "lost-mark", Doubt;
     /// The commit arrives much later.
     LateCommit, "late-commit", LateEnd;
     /// The producer gives up; its abort arrives much later.

@@ -46,7 +46,8 @@ impl Foreign {
                 header(name::SOURCE, &self.source),
                 header(name::TYPE, &self.event_type),
                 header(name::CONTENT_TYPE, "application/json"),
-            ],
+            ]
+            .into(),
             time: core.exec.now(),
         }
     }

@@ -21,12 +21,15 @@ const BEGIN: &[Fault] =
     &[Fault::CrashBefore, Fault::CrashAfter, Fault::RequestLost, Fault::ReplyLost, Fault::Fenced];
 const PRODUCE: &[Fault] =
     &[Fault::CrashMidway, Fault::CrashAfter, Fault::RequestLost, Fault::ReplyLost];
+const ABORT: &[Fault] =
+    &[Fault::CrashBefore, Fault::CrashAfter, Fault::RequestLost, Fault::ReplyLost];
 const END: &[Fault] = &[
     Fault::CrashMidway,
     Fault::CrashAfter,
     Fault::RequestLost,
     Fault::ReplyLost,
     Fault::SlowMarks,
+    Fault::LostMark,
     Fault::LateCommit,
     Fault::LateAbort,
 ];
@@ -61,11 +64,34 @@ impl Publisher for SimPublisher {
         }
         let told = told(&records);
         self.begin(&records).await?;
+        let lane = records.first().map(|record| record.lane);
         self.produce(records).await?;
-        self.end().await?;
+        self.end(lane).await?;
         let core = self.node.core();
         core.note(self.node.place(), "published", self.producer.epoch);
         core.tell(self.node.place(), || format!("published {told}"));
+        Ok(self)
+    }
+
+    async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<Box<dyn Publisher>, Doubt> {
+        let (node, core) = (&self.node, self.node.core());
+        let site = node.reach("abort-hanging").await;
+        core.changed();
+        self.is_known()?;
+        let fault = core.decide(&site, ABORT);
+        match fault {
+            Some(Fault::CrashBefore) => node.die_at(&site).await,
+            Some(Fault::RequestLost) => return Err(self.lost(&site).await),
+            _ => {}
+        }
+        core.log.begin(&self.producer, &self.topic, lanes).map_err(|e| refused(&e))?;
+        core.log.end(&self.producer, false).map_err(|e| refused(&e))?;
+        core.tell(node.place(), || format!("aborted what hung in {lanes:?}"));
+        match fault {
+            Some(Fault::CrashAfter) => node.die_at(&site).await,
+            Some(Fault::ReplyLost) => return Err(self.lost(&site).await),
+            _ => node.back(&site).await,
+        }
         Ok(self)
     }
 }
@@ -155,7 +181,8 @@ impl SimPublisher {
         core.log.begin(&self.producer, &self.topic, &[lane]).map_err(|e| refused(&e))
     }
 
-    async fn end(&self) -> Result<(), Doubt> {
+    /// `lane` is one of those that it has written to.
+    async fn end(&self, lane: Option<Lane>) -> Result<(), Doubt> {
         let (node, core) = (&self.node, self.node.core());
         let site = node.reach("end").await;
         core.changed();
@@ -166,6 +193,12 @@ impl SimPublisher {
             Some(Fault::LateCommit) => return self.end_late(&site, true).await,
             Some(Fault::LateAbort) => return self.end_late(&site, false).await,
             _ => {}
+        }
+        if fault == Some(Fault::LostMark)
+            && let Some(lane) = lane
+        {
+            core.log.lose_mark(&self.producer.transactional_id, lane);
+            core.tell(node.place(), || format!("its mark gets lost in {lane:?}"));
         }
         core.log.decide(&self.producer, true).map_err(|e| refused(&e))?;
         self.ended.store(true, Ordering::Relaxed);
@@ -195,8 +228,12 @@ impl SimPublisher {
     }
 
     async fn give_up(&self, site: &Site) -> Result<(), Doubt> {
+        Err(self.lost(site).await)
+    }
+
+    async fn lost(&self, site: &Site) -> Doubt {
         self.node.time_out(site).await;
-        Err(doubt(&format!("no answer to `{}`", site.op)))
+        doubt(&format!("no answer to `{}`", site.op))
     }
 
     /// The request that ends the transaction is delayed on its way. It names the epoch, not the

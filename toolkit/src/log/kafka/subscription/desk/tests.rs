@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::{id::Lane, runtime::Timestamp};
+use crate::{id::Lane, log::Headers, runtime::Timestamp};
 
 fn lane(number: u32) -> SourceLane {
     SourceLane::new("t", Lane(number))
@@ -13,7 +13,7 @@ fn record(number: u32, offset: i64) -> LogRecord {
         offset,
         key: Bytes::new(),
         value: Bytes::from_static(b"value"),
-        headers: Arc::from([]),
+        headers: Headers::default(),
         time: Timestamp(0),
     }
 }
