@@ -2,6 +2,7 @@
 
 #[allow(dead_code)] // Other tests use the rest of it.
 mod collector;
+mod effects;
 mod shop;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,3 +1,5 @@
+mod agenda;
+
 use std::sync::{Mutex, PoisonError};
 
 use super::*;
