@@ -22,7 +22,7 @@ ARG SERVICE
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates curl libstdc++6 zlib1g \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin quadrille \
+ && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin quadrille \
  && install --directory --owner=10001 /var/lib/gateway
 COPY --from=build /src/target/release/${SERVICE} /usr/local/bin/service
 USER 10001

@@ -143,8 +143,11 @@ pub struct Call {
     pub attempt: u32,
     /// When the turn asked for it.
     pub requested_at: Timestamp,
-    /// The `traceparent` to pass on.
+    /// The `traceparent` to pass on: the span of this try. A header's value as it is.
     pub trace: Option<std::sync::Arc<str>>,
+    /// The `tracestate` that belongs to it. The `baggage` is not passed on: it is for those who take part in
+    /// the saga, and the outside does not.
+    pub trace_state: Option<std::sync::Arc<str>>,
 }
 
 /// An effect whose schedule has ended.

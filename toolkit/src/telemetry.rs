@@ -50,7 +50,7 @@ pub use sampler::{Sampler, SamplerError};
 pub use span::{Kind, Span, Value};
 #[cfg(feature = "http")]
 pub(crate) use tracer::Answered;
-pub(crate) use tracer::{Decided, Pending, Tracer};
+pub(crate) use tracer::{Decided, Hop, Pending, Tracer};
 
 /// The most links that a span has; of more, the number is told.
 pub const SPAN_LINKS_MAX: usize = 64;

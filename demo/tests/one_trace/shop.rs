@@ -70,13 +70,21 @@ impl Opening<'_> {
 
 impl Shop {
     pub(crate) async fn open(name: &str, endpoint: &str) -> Self {
+        let shop = Self::with(Payment::default(), name, endpoint).await;
+        let funds = json!({ "minor": 1_000_000, "currency": "EUR" });
+        shop.send("payment", Method::PUT, "/accounts/a-1/funds", &funds, &[]).await;
+        shop
+    }
+
+    /// With a payment service that may have its accounts elsewhere.
+    pub(crate) async fn with(payment: Payment, name: &str, endpoint: &str) -> Self {
         let folder =
             std::env::temp_dir().join(format!("quadrille-trace-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (log, stores, spans) = (MemoryLog::default(), vec![], vec![]);
         let mut opening = Opening { endpoint, folder, log, stores, spans };
         let order = opening.start(Orders).await;
-        let payment = opening.start(Payment::default()).await;
+        let payment = opening.start(payment).await;
         let inventory = opening.start(Inventory).await;
         let shipping = opening.start(Shipping::default()).await;
         let routers = [
@@ -99,8 +107,6 @@ impl Shop {
         for (service, _) in &shop.routers {
             shop.wait(service, "/readyz", |body| body["ready"] == true).await;
         }
-        let funds = json!({ "minor": 1_000_000, "currency": "EUR" });
-        shop.send("payment", Method::PUT, "/accounts/a-1/funds", &funds, &[]).await;
         let stock = json!({ "available": 1_000 });
         shop.send("inventory", Method::PUT, "/stock/tea", &stock, &[]).await;
         shop

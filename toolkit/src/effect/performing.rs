@@ -23,6 +23,18 @@ pub(crate) enum Performed {
     Hopeless { begun: bool, reason: String },
 }
 
+impl Performed {
+    /// What went wrong: its kind, and its words for a person.
+    pub(crate) fn error(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Outcome(_) => None,
+            Self::Failed { begun: false, reason } => Some(("not_sent", reason)),
+            Self::Failed { begun: true, reason } => Some(("unknown_outcome", reason)),
+            Self::Hopeless { reason, .. } => Some(("hopeless", reason)),
+        }
+    }
+}
+
 /// One try of one item.
 pub(crate) struct Attempt {
     pub(crate) request: Bytes,

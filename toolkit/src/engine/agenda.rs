@@ -19,6 +19,7 @@ use crate::{
     mutant::{Mutant, broken},
     runtime::{BoxFuture, Runtime, Timestamp},
     store::{AgendaClaim, AgendaItem, AgendaKind, EventStore},
+    telemetry::{Hop, Tracer},
 };
 
 /// How long a claimed deadline is kept from others: it is decided and committed at once.
@@ -224,8 +225,11 @@ impl Turning {
         for item in items {
             let (performer, policy) = (lane.performer.clone(), lane.policy.clone());
             let (runtime, ended) = (self.agenda.runtime.clone(), self.ended.clone());
+            let status = self.agenda.status.clone();
             let task: BoxFuture<'static, ()> = Box::pin(async move {
-                let step = carry_out(&item, performer, &policy, &runtime).await;
+                let mut item = item;
+                let step =
+                    carry_out(&mut item, performer, &policy, (&runtime, &status.tracer)).await;
                 let work = Work::Agenda(Box::new(AgendaWork { item, step, poison: None }));
                 // The agenda is gone only when nobody wants to know.
                 let _ = ended.send((index, work)).await;
@@ -255,17 +259,21 @@ async fn something_due(due: &mut watch::Receiver<Option<Timestamp>>, runtime: &R
     }
 }
 
-/// One try of an effect; what is already known is not asked for again.
+/// One try of an effect; what is already known is not asked for again. What follows from the try continues
+/// its span: the item then carries that on.
 async fn carry_out(
-    item: &AgendaItem,
+    item: &mut AgendaItem,
     performer: Arc<dyn AnyPerformer>,
     policy: &EffectPolicy,
-    runtime: &Runtime,
+    (runtime, tracer): (&Runtime, &Tracer),
 ) -> AgendaStep {
     let event_type = performer.outcome();
     if let Some(outcome) = &item.outcome {
         return AgendaStep::Deliver { event_type, payload: outcome.clone() };
     }
+    let start = runtime.clock.now();
+    let hop = tracer.attempt(item);
+    let (trace, trace_state) = hop.as_ref().map_or((None, None), Hop::headers);
     let attempt = Attempt {
         request: item.payload.clone(),
         call: Call {
@@ -276,12 +284,18 @@ async fn carry_out(
             saga: item.saga,
             attempt: item.attempts + 1,
             requested_at: item.set_at,
-            trace: item.trace.clone(),
+            trace,
+            trace_state,
         },
         begun: item.begun,
         clock: runtime.clock.clone(),
     };
-    match performer.clone().attempt(attempt).await {
+    let performed = performer.clone().attempt(attempt).await;
+    if let Some(hop) = hop {
+        item.trace = Some(hop.carried.clone());
+        tracer.attempted(hop, item, (start, runtime.clock.now()), performed.error());
+    }
+    match performed {
         Performed::Outcome(payload) => AgendaStep::Deliver { event_type, payload },
         Performed::Hopeless { begun, reason } => AgendaStep::Dead { begun, reason },
         Performed::Failed { begun, reason } => {

@@ -1,5 +1,6 @@
 //! The spans of an engine: what each is called, whose child it is, and what an event carries on from it.
 
+mod agenda;
 mod batch;
 #[cfg(feature = "http")]
 mod request;
@@ -191,6 +192,14 @@ impl Tracer {
     pub(crate) fn unprompted(saga: SagaId, event: crate::id::EventId) -> Arc<str> {
         let span = derive::span(event.0, "", 0);
         SpanContext { trace: derive::saga(saga), span, sampled: true }.to_string().into()
+    }
+}
+
+impl Hop {
+    /// The `traceparent` and the `tracestate` for a request to the outside.
+    pub(crate) fn headers(&self) -> (Option<Arc<str>>, Option<Arc<str>>) {
+        let parts = Parts::of(&self.carried);
+        (Some(parts.parent.into()), parts.state.map(Into::into))
     }
 }
 

@@ -94,8 +94,10 @@ impl Line {
 }
 
 fn traced(request: hyper::http::request::Builder, call: &Call) -> hyper::http::request::Builder {
-    match &call.trace {
-        Some(trace) => request.header("traceparent", &**trace),
+    let Some(trace) = &call.trace else { return request };
+    let request = request.header("traceparent", &**trace);
+    match &call.trace_state {
+        Some(state) => request.header("tracestate", &**state),
         None => request,
     }
 }

@@ -174,13 +174,26 @@ impl<S: Service> Decider<S> {
             return;
         }
         let reads = part.streams.clone();
+        // A try that failed has a span of its own, and nothing is decided on it.
+        let hop = match &step {
+            AgendaStep::Deliver { .. } => self.status.tracer.due(&item),
+            AgendaStep::Again { .. } | AgendaStep::Dead { .. } => None,
+        };
+        let carried = hop.as_ref().map(|hop| hop.carried.clone());
         let stamp = Stamp {
             saga: item.saga,
             causation: causation(&item),
             time: now,
-            trace: item.trace.clone(),
+            trace: carried.or_else(|| item.trace.clone()),
         };
-        if let Err(error) = result.and_then(|()| self.contribute(part, &stamp)) {
+        let result = result.and_then(|()| self.contribute(part, &stamp));
+        if let Some(hop) = hop {
+            let error = result.as_ref().err();
+            self.tell(|tracer, end| {
+                tracer.delivered(hop, &item, event_type(&item, &step), (now, end), error)
+            });
+        }
+        if let Err(error) = result {
             self.note_reads_of_failure(&reads);
             self.fail_agenda(&item, &step, &error);
             return;

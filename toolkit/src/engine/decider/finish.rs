@@ -101,7 +101,7 @@ impl<S: Service> Decider<S> {
     }
 
     /// Keeps a span until the batch is committed.
-    fn tell(&mut self, span: impl FnOnce(&Tracer, Timestamp) -> Option<Pending>) {
+    pub(super) fn tell(&mut self, span: impl FnOnce(&Tracer, Timestamp) -> Option<Pending>) {
         let tracer = &self.status.tracer;
         if tracer.is_on() {
             self.open.spans.extend(span(tracer, self.runtime.clock.now()));

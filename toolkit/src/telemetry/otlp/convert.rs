@@ -23,6 +23,9 @@ use crate::{
     telemetry::{Kind, Span, SpanContext, Value},
 };
 
+/// The clock's smallest step.
+const SPAN_MIN: Duration = Duration::from_micros(1);
+
 static SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| {
     InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
         .with_version(env!("CARGO_PKG_VERSION"))
@@ -65,7 +68,7 @@ pub(super) fn span_data(span: Span) -> SpanData {
         },
         name: span.name.into(),
         start_time: system_time(span.start),
-        end_time: system_time(span.end),
+        end_time: system_time(end(span.start, span.end)),
         attributes: span.attributes.into_iter().map(attribute).collect(),
         dropped_attributes_count: 0,
         events: SpanEvents::default(),
@@ -91,6 +94,12 @@ fn attribute((name, value): (&'static str, Value)) -> KeyValue {
         Value::Text(text) => KeyValue::new(name, text),
         Value::Number(number) => KeyValue::new(name, number),
     }
+}
+
+/// A span takes a microsecond at least. The clock has no finer ones, and backends take a span without a
+/// duration for a mistake: Jaeger calls it negative.
+fn end(start: Timestamp, end: Timestamp) -> Timestamp {
+    end.max(start.plus(SPAN_MIN))
 }
 
 fn system_time(time: Timestamp) -> SystemTime {

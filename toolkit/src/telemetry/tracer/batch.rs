@@ -59,10 +59,6 @@ impl Tracer {
         let topic = (topics.len() == 1).then(|| topics[0]);
         let kind = if topics.is_empty() { Kind::Internal } else { Kind::Client };
         let mut span = self.over(&COMMIT, topic, kind, contexts, append.at)?;
-        if contexts.len() == 1 {
-            // Its parent says the same.
-            span.links.clear();
-        }
         if !topics.is_empty() {
             messaging(&mut span, COMMIT.name, COMMIT.kind, topic);
             span.text("messaging.consumer.group.name", &self.group);
@@ -189,9 +185,11 @@ impl Tracer {
         );
         let mut span = Span::new(called, kind, context, start);
         span.parent = one_trace.then_some(first.span);
+        // Events of one turn share their context, and a link to the parent would say what the parent says:
+        // Jaeger shows one of the two, and takes the link.
         let mut linked = contexts.to_vec();
-        // Events of one turn share their context.
         linked.dedup();
+        linked.retain(|context| !(one_trace && context.span == first.span));
         span.link(linked);
         Some(span)
     }

@@ -1,3 +1,5 @@
+mod agenda;
+
 use std::sync::{Mutex, PoisonError};
 
 use super::*;
@@ -254,7 +256,8 @@ fn a_send_span_links_to_what_it_publishes_and_tells_a_doubt() {
     let send = kept.take().pop().unwrap();
     let creation = SpanContext::parse(CALLER).unwrap();
     assert_eq!(send.name, "send shop.payment.events");
-    assert_eq!((send.links, send.parent), (vec![creation], Some(creation.span)));
+    // The parent says it: no link besides.
+    assert_eq!((send.links, send.parent), (vec![], Some(creation.span)));
     assert_eq!(send.error.as_deref(), Some("time-out"));
     assert!(tracer.sending(&[record(UNSAMPLED)], "t", &*runtime.clock).is_none());
     assert!(off().sending(&[record(CALLER)], "t", &*runtime.clock).is_none());

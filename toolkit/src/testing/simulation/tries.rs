@@ -97,6 +97,7 @@ mod tests {
             attempt,
             requested_at: Timestamp(0),
             trace: None,
+            trace_state: None,
         }
     }
 
