@@ -212,7 +212,7 @@ impl Relay {
         let compared = match self.compare().await {
             Err(End::Open(_)) if !broken(Mutant::HangingLeft) => {
                 publisher = self.abort_hanging(publisher).await?;
-                self.compare().await?
+                self.compare().await.map_err(|end| self.anothers(end))?
             }
             compared => compared?,
         };
@@ -421,6 +421,16 @@ impl Relay {
             Err(doubt) if doubt.fenced => Err(End::LostLease),
             Err(doubt) => Err(End::Doubt(doubt.reason)),
         }
+    }
+
+    /// What is open behind our own abort is another producer's.
+    fn anothers(&self, end: End) -> End {
+        let End::Open(reason) = end else { return end };
+        let topic = &self.topic;
+        End::Trouble(format!(
+            "{reason}, of another producer than {}. If it does not end by itself, it hangs: `kafka-transactions.sh              find-hanging --topic {topic}` shows it, and `abort` ends it",
+            self.transactional_id
+        ))
     }
 
     /// Compares each lane's tail with the store (P6, P8). The inner error is a contradiction.

@@ -64,6 +64,32 @@ async fn p06_a_transaction_that_hangs_is_aborted_and_its_events_come_again() {
     assert_eq!(world.published(0).await.len(), 3);
 }
 
+/// What another producer has open is not ours to end: it is waited for, and the trouble names what a person can do.
+#[tokio::test]
+async fn p06_what_another_producer_has_open_is_waited_for() {
+    let world = World::new(1).await;
+    let first = world.start().await;
+    announce(&first, 1).await;
+    world.level().await;
+    first.kill().await;
+    world.leases_expire();
+    let (topic, stranger) = (world.topic("trial"), world.log.init_producer("stranger"));
+    let stored = world.store.read_lane(Lane(0), 0, 1).await.unwrap().remove(0);
+    let record = encode(&ServiceIdentity::new("stranger"), &stored).unwrap();
+    world.log.begin(&stranger, &topic, &[Lane(0)]).unwrap();
+    world.log.produce(&stranger, &topic, record).unwrap();
+
+    let second = world.start().await;
+    announce(&second, 1).await;
+    until_true("the trouble", || async {
+        second.client.health().troubles.values().any(|text| text.contains("find-hanging"))
+    })
+    .await;
+    assert_eq!(second.client.counters().events_published, 0);
+    world.log.end(&stranger, false).unwrap();
+    world.level().await;
+}
+
 /// Records that are not ours, more than the first look takes in, one with a number that is not ours.
 #[tokio::test]
 async fn p06_foreign_records_at_the_tail_are_stepped_over() {
