@@ -11,18 +11,18 @@ use super::*;
 
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema, DomainEvent)]
 #[event(type = "RISK_ASSESSED", key = order, source = "risk")]
-struct RiskAssessed {
+pub(super) struct RiskAssessed {
     order: String,
     verdict: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema, DomainEvent)]
 #[event(type = "REVIEW_ASKED", key = order, source = "reviews")]
-struct ReviewAsked {
+pub(super) struct ReviewAsked {
     order: String,
 }
 
-struct Reviews;
+pub(super) struct Reviews;
 
 impl Service for Reviews {
     const NAME: &'static str = "reviews";
@@ -60,7 +60,7 @@ fn record(headers: &[(&'static str, &str)], order: &str, value: String) -> NewRe
     }
 }
 
-fn binary(id: &str, order: &str) -> NewRecord {
+pub(super) fn binary(id: &str, order: &str) -> NewRecord {
     let headers = [
         (name::SPEC_VERSION, "1.0"),
         (name::ID, id),
@@ -79,7 +79,11 @@ fn structured(id: &str, order: &str) -> NewRecord {
     record(&[(name::CONTENT_TYPE, "application/cloudevents+json")], order, value)
 }
 
-async fn start(cluster: &Cluster, store: &MemoryStore, namespace: &str) -> Running<Reviews> {
+pub(super) async fn start(
+    cluster: &Cluster,
+    store: &MemoryStore,
+    namespace: &str,
+) -> Running<Reviews> {
     let mut config = Config::new(namespace);
     config.lanes = 1;
     let (store, log) = (Arc::new(store.clone()), Arc::new(cluster.log()));

@@ -1,7 +1,9 @@
 //! The cluster under test, and what is done to it behind the log's back.
 
 mod foreign;
+mod hanging;
 mod publishing;
+mod raw;
 mod reading;
 mod topics;
 

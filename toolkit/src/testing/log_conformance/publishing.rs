@@ -70,9 +70,8 @@ pub async fn p06_aborting_what_hangs_touches_nothing_else(under: &dyn LogUnderTe
     let publisher = publisher.abort_hanging(&[]).await.expect("nothing to do");
     let publisher = publisher.abort_hanging(&[Lane(0), Lane(1)]).await.expect("an abort");
     for lane in [0, 1] {
-        let back = ground.back(lane, ALL).await;
-        assert!(back.stable, "nothing is open in lane {lane}");
-        assert_eq!(back.records.len(), usize::from(lane == 0), "nobody sees what it wrote");
+        let seen = ground.stable(lane, ALL).await.records;
+        assert_eq!(seen.len(), usize::from(lane == 0), "nobody sees what it wrote");
     }
     publisher.publish(records(0, ["two".to_owned()])).await.expect("a commit");
     assert_eq!(values(&ground.read(2).await), ["one", "two"]);
