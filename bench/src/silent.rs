@@ -22,8 +22,8 @@ impl Publisher for Nothing {
         Ok(self)
     }
 
-    async fn abort_hanging(self: Box<Self>, _: &[Lane]) -> Result<Box<dyn Publisher>, Doubt> {
-        Ok(self)
+    async fn abort_hanging(self: Box<Self>, _: &[Lane]) -> Result<(), Doubt> {
+        Ok(())
     }
 }
 

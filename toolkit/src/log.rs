@@ -202,8 +202,9 @@ pub trait Publisher: Send + fmt::Debug {
     /// beyond it. A mark of the same id ends it, as aborted. That loses nothing, whatever was decided: no reader
     /// of committed records has seen what it holds, and the log's tail tells what is to be published (P6).
     ///
-    /// What another transactional id has open is not touched. On doubt as [`publish`](Self::publish).
-    async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<Box<dyn Publisher>, Doubt>;
+    /// What another transactional id has open is not touched. The publisher is consumed, as by every abort (P7): a
+    /// new one waits until the marks are written.
+    async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<(), Doubt>;
 }
 
 /// A member of a consumer group.

@@ -211,7 +211,8 @@ impl Relay {
         self.check_shards().await?;
         let compared = match self.compare().await {
             Err(End::Open(_)) if !broken(Mutant::HangingLeft) => {
-                publisher = self.abort_hanging(publisher).await?;
+                self.abort_hanging(publisher).await?;
+                publisher = self.log.publisher(&self.transactional_id, &self.topic).await?;
                 self.compare().await.map_err(|end| self.anothers(end))?
             }
             compared => compared?,
@@ -404,10 +405,7 @@ impl Relay {
 
     /// Our predecessors' transactions ended when we took the epoch, so one that is still open in a lane hangs there,
     /// or is another id's. Ours is aborted; the tail then says what is to be published again (P6).
-    async fn abort_hanging(
-        &self,
-        publisher: Box<dyn Publisher>,
-    ) -> Result<Box<dyn Publisher>, End> {
+    async fn abort_hanging(&self, publisher: Box<dyn Publisher>) -> Result<(), End> {
         let mut open = vec![];
         for lane in &self.lanes {
             if !self.tail(*lane).await?.stable {
@@ -417,7 +415,7 @@ impl Relay {
         tracing::warn!(id = %self.transactional_id, lanes = ?open, "a transaction hangs at the log's end: it is aborted");
         add(&self.status.counters.relay_hanging, 1);
         match publisher.abort_hanging(&open).await {
-            Ok(publisher) => Ok(publisher),
+            Ok(()) => Ok(()),
             Err(doubt) if doubt.fenced => Err(End::LostLease),
             Err(doubt) => Err(End::Doubt(doubt.reason)),
         }

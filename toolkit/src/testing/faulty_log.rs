@@ -300,12 +300,8 @@ impl<L: EventLog> Publisher for FaultyPublisher<L> {
         }
     }
 
-    async fn abort_hanging(
-        mut self: Box<Self>,
-        lanes: &[Lane],
-    ) -> Result<Box<dyn Publisher>, Doubt> {
-        self.inner = self.inner.abort_hanging(lanes).await?;
-        Ok(self)
+    async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<(), Doubt> {
+        self.inner.abort_hanging(lanes).await
     }
 }
 

@@ -133,7 +133,8 @@ async fn p06_a_hanging_transaction_is_ended_by_an_abort_of_the_same_id() {
     let next = publisher(&log, &id, &topic).await;
     // An epoch is given only when all that the coordinator knows of has its marks.
     assert_eq!(seen(&log, &lane).await, (false, vec!["1".to_owned()]), "a new epoch ends it");
-    let next = next.abort_hanging(&[Lane(0)]).await.expect("an abort");
+    next.abort_hanging(&[Lane(0)]).await.expect("an abort");
+    let next = publisher(&log, &id, &topic).await;
     assert_eq!(seen_at_rest(&log, &lane).await, ["1"]);
     next.publish(vec![numbered(0, 2)]).await.expect("a commit");
     assert_eq!(seen_at_rest(&log, &lane).await, ["1", "2"]);

@@ -65,11 +65,10 @@ impl Publisher for MemoryPublisher {
         Ok(self)
     }
 
-    async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<Box<dyn Publisher>, Doubt> {
+    async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<(), Doubt> {
         tokio::task::consume_budget().await;
         self.log.begin(&self.producer, &self.topic, lanes).map_err(doubt)?;
-        self.log.end(&self.producer, false).map_err(doubt)?;
-        Ok(self)
+        self.log.end(&self.producer, false).map_err(doubt)
     }
 }
 

@@ -73,7 +73,7 @@ impl Publisher for SimPublisher {
         Ok(self)
     }
 
-    async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<Box<dyn Publisher>, Doubt> {
+    async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<(), Doubt> {
         let (node, core) = (&self.node, self.node.core());
         let site = node.reach("abort-hanging").await;
         core.changed();
@@ -92,7 +92,7 @@ impl Publisher for SimPublisher {
             Some(Fault::ReplyLost) => return Err(self.lost(&site).await),
             _ => node.back(&site).await,
         }
-        Ok(self)
+        Ok(())
     }
 }
 
