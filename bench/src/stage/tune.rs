@@ -32,6 +32,7 @@ fn apply(config: &mut Config, name: &str, value: u16) {
     match name {
         "pace" => config.limits.pace_under_load = millis,
         "relay_pace" => config.limits.relay_pace_under_load = millis,
+        "gap" => config.limits.relay_gap = millis,
         "works" => config.limits.batch_works_max = value.into(),
         "records" => config.limits.relay_records_max = value.into(),
         "shards" => config.shards = value.into(),

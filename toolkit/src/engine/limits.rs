@@ -44,6 +44,9 @@ pub struct Limits {
     pub pace_under_load: Duration,
     /// As above, for the relay's transactions.
     pub relay_pace_under_load: Duration,
+    /// From one commit of the relay to the next transaction, at least. Kafka answers a commit before its marks are
+    /// written, and a transaction that begins meanwhile waits 20 ms in librdkafka; a moment is mostly enough.
+    pub relay_gap: Duration,
     /// How long an event of a foreign producer is remembered by `source` and `id` (P4): a repetition
     /// within it does nothing. At least [`KEPT_MIN`].
     pub inbox_kept: Duration,
@@ -79,6 +82,7 @@ impl Default for Limits {
             backoff_last: Duration::from_secs(5),
             pace_under_load: Duration::ZERO,
             relay_pace_under_load: Duration::ZERO,
+            relay_gap: Duration::ZERO,
             inbox_kept: Duration::from_secs(7 * 24 * 3600),
             answers_kept: Duration::from_secs(24 * 3600),
             janitor_every: Duration::from_secs(60),

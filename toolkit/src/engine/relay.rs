@@ -227,6 +227,7 @@ impl Relay {
         let longest = self.limits.relay_pace_under_load.min(self.limits.lease_ttl / 3);
         let mut pace = Pace::new(longest);
         let mut compared = self.runtime.clock.now();
+        let mut committed = compared;
         loop {
             if self.runtime.clock.now().since(leased) > self.limits.lease_ttl / 3 {
                 leased = self.renew().await?;
@@ -257,7 +258,9 @@ impl Relay {
             self.keep_pace(&mut rounds, &pace).await;
             rounds.whole()?;
             pace.started(self.runtime.clock.now(), rounds.prepared());
+            self.keep_gap(&mut rounds, committed).await;
             publisher = self.publish(publisher, &mut rounds).await?;
+            committed = self.runtime.clock.now();
             backoff.reset();
             rounds.published();
             self.write_floors(&mut rounds, self.limits.floor_every_events).await?;
@@ -275,6 +278,26 @@ impl Relay {
         self.status.gauges.relay(self.shard, Some(rounds.lag()));
         rounds.prepare(&self.identity, max);
         Ok(())
+    }
+
+    /// Some time after the last commit; what comes meanwhile joins the round.
+    async fn keep_gap(&mut self, rounds: &mut Rounds, committed: Timestamp) {
+        let max = self.limits.relay_records_max;
+        loop {
+            let since = self.runtime.clock.now().since(committed);
+            let Some(left) = self.limits.relay_gap.checked_sub(since).filter(|left| !left.is_zero())
+            else {
+                return;
+            };
+            tokio::select! {
+                biased;
+                Some(events) = self.fresh.recv(), if rounds.prepared() < max => {
+                    rounds.offer(&events);
+                    rounds.prepare(&self.identity, max);
+                }
+                () = self.runtime.clock.sleep(left) => return,
+            }
+        }
     }
 
     /// Under load, rounds start some time apart, so that they grow; one that is full goes at once, and
