@@ -285,7 +285,8 @@ impl Relay {
         let max = self.limits.relay_records_max;
         loop {
             let since = self.runtime.clock.now().since(committed);
-            let Some(left) = self.limits.relay_gap.checked_sub(since).filter(|left| !left.is_zero())
+            let Some(left) =
+                self.limits.relay_gap.checked_sub(since).filter(|left| !left.is_zero())
             else {
                 return;
             };
