@@ -1,12 +1,13 @@
 //! A reader of committed records that watches while things happen, and notes what it saw.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Result, anyhow};
@@ -26,6 +27,8 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// How often librdkafka tells where it is, in milliseconds.
 const STATISTICS_MS: &str = "500";
+/// A reader that hears nothing for so long is set to where it was: faults last up to 14 s.
+const STILL_MAX: Duration = Duration::from_secs(8);
 
 /// A thread that reads the topics from their beginning, through everything that befalls the brokers.
 #[derive(Debug)]
@@ -85,18 +88,18 @@ impl Watcher {
         settings.set("statistics.interval.ms", STATISTICS_MS);
         let consumer: BaseConsumer<Ears> =
             settings.create_with_context(Ears(Arc::clone(&shared)))?;
-        let mut list = TopicPartitionList::new();
+        let mut next = Next::new();
         for topic in topics {
             for partition in partitions(&consumer, topic)? {
-                list.add_partition_offset(topic, partition, Offset::Beginning)?;
+                next.insert((topic.clone(), partition), Offset::Beginning);
             }
         }
-        consumer.assign(&list)?;
+        consumer.assign(&list(&next)?)?;
         let thread = {
             let shared = shared.clone();
             std::thread::Builder::new()
                 .name("watcher".into())
-                .spawn(move || watch(&consumer, &shared))?
+                .spawn(move || watch(&consumer, next, &shared))?
         };
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -141,12 +144,34 @@ impl Drop for Watcher {
     }
 }
 
-fn watch(consumer: &BaseConsumer<Ears>, shared: &Shared) {
+/// Where each partition is to be read on.
+type Next = BTreeMap<(String, i32), Offset>;
+
+fn list(next: &Next) -> Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for ((topic, partition), offset) in next {
+        list.add_partition_offset(topic, *partition, *offset)?;
+    }
+    Ok(list)
+}
+
+fn watch(consumer: &BaseConsumer<Ears>, mut next: Next, shared: &Shared) {
+    let mut heard = Instant::now();
     while !shared.stop.load(Ordering::SeqCst) {
+        // A client that stands still after what befell its broker says nothing about the log: it begins anew where
+        // it was, as whoever operates it would have it do.
+        if heard.elapsed() > STILL_MAX {
+            heard = Instant::now();
+            // What cannot be assigned now is tried again after the next such time.
+            let _ = list(&next).map(|list| consumer.assign(&list));
+        }
         match consumer.poll(POLL) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => {}
             Some(Ok(message)) => {
+                heard = Instant::now();
                 let seen = sighting(&message);
+                let place = (seen.topic.clone(), seen.partition);
+                next.insert(place, Offset::Offset(seen.offset + 1));
                 shared.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
             }
             Some(Err(error)) => {
