@@ -255,10 +255,9 @@ impl Relay {
                 }
                 continue;
             }
-            self.keep_pace(&mut rounds, &pace).await;
+            self.keep_pace(&mut rounds, &pace, committed).await;
             rounds.whole()?;
             pace.started(self.runtime.clock.now(), rounds.prepared());
-            self.keep_gap(&mut rounds, committed).await;
             publisher = self.publish(publisher, &mut rounds).await?;
             committed = self.runtime.clock.now();
             backoff.reset();
@@ -280,38 +279,22 @@ impl Relay {
         Ok(())
     }
 
-    /// Some time after the last commit; what comes meanwhile joins the round.
-    async fn keep_gap(&mut self, rounds: &mut Rounds, committed: Timestamp) {
-        let max = self.limits.relay_records_max;
-        loop {
-            let since = self.runtime.clock.now().since(committed);
-            let Some(left) =
-                self.limits.relay_gap.checked_sub(since).filter(|left| !left.is_zero())
-            else {
-                return;
-            };
-            tokio::select! {
-                biased;
-                Some(events) = self.fresh.recv(), if rounds.prepared() < max => {
-                    rounds.offer(&events);
-                    rounds.prepare(&self.identity, max);
-                }
-                () = self.runtime.clock.sleep(left) => return,
-            }
-        }
-    }
-
     /// Under load, rounds start some time apart, so that they grow; one that is full goes at once, and
-    /// so does the last one.
-    async fn keep_pace(&mut self, rounds: &mut Rounds, pace: &Pace) {
+    /// so does the last one. All keep a gap to the last commit.
+    async fn keep_pace(&mut self, rounds: &mut Rounds, pace: &Pace, committed: Timestamp) {
         let max = self.limits.relay_records_max;
         let mut flush = self.flush.clone();
-        while rounds.prepared() < max && !*flush.borrow() {
-            let Some(pause) = pace.pause(self.runtime.clock.now()) else { return };
+        let mut last = *flush.borrow();
+        loop {
+            let full = rounds.prepared() >= max;
+            let now = self.runtime.clock.now();
+            let paced = if full || last { None } else { pace.pause(now) };
+            let gap = self.limits.relay_gap.saturating_sub(now.since(committed));
+            let Some(pause) = paced.max((!gap.is_zero()).then_some(gap)) else { return };
             tokio::select! {
                 biased;
-                () = raised(&mut flush) => return,
-                Some(events) = self.fresh.recv() => {
+                () = raised(&mut flush), if !last => last = true,
+                Some(events) = self.fresh.recv(), if !full => {
                     rounds.offer(&events);
                     rounds.prepare(&self.identity, max);
                 }
