@@ -45,13 +45,13 @@ pub struct HeaderRef<'a> {
     pub value: &'a [u8],
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Slot {
     name: Name,
     value: Place,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Name {
     /// Which of [`KNOWN`]. Each of those is kept so, and never as text.
     Known(usize),
@@ -196,12 +196,6 @@ impl FromIterator<Header> for Headers {
 pub(crate) struct Builder {
     bytes: Vec<u8>,
     slots: Vec<Slot>,
-}
-
-impl fmt::Debug for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.value)
-    }
 }
 
 impl Builder {

@@ -75,24 +75,16 @@ impl Publisher for SimPublisher {
 
     async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<(), Doubt> {
         let (node, core) = (&self.node, self.node.core());
-        let site = node.reach("abort-hanging").await;
-        core.changed();
-        self.is_known()?;
-        let fault = core.decide(&site, ABORT);
+        let (site, fault) = self.arrive("abort-hanging", ABORT).await?;
         match fault {
             Some(Fault::CrashBefore) => node.die_at(&site).await,
-            Some(Fault::RequestLost) => return Err(self.lost(&site).await),
+            Some(Fault::RequestLost) => return self.give_up(&site).await,
             _ => {}
         }
         core.log.begin(&self.producer, &self.topic, lanes).map_err(|e| refused(&e))?;
         core.log.end(&self.producer, false).map_err(|e| refused(&e))?;
         core.tell(node.place(), || format!("aborted what hung in {lanes:?}"));
-        match fault {
-            Some(Fault::CrashAfter) => node.die_at(&site).await,
-            Some(Fault::ReplyLost) => return Err(self.lost(&site).await),
-            _ => node.back(&site).await,
-        }
-        Ok(())
+        self.answer(fault, &site).await
     }
 }
 
@@ -122,12 +114,23 @@ impl SimPublisher {
         Err(doubt("the broker does not know this producer any more"))
     }
 
-    async fn begin(&self, records: &[NewRecord]) -> Result<(), Doubt> {
-        let (node, core) = (&self.node, self.node.core());
-        let site = node.reach("begin").await;
+    /// A request reaches the broker; what becomes of it is drawn.
+    async fn arrive(
+        &self,
+        op: &'static str,
+        faults: &[Fault],
+    ) -> Result<(Site, Option<Fault>), Doubt> {
+        let core = self.node.core();
+        let site = self.node.reach(op).await;
         core.changed();
         self.is_known()?;
-        let fault = core.decide(&site, BEGIN);
+        let fault = core.decide(&site, faults);
+        Ok((site, fault))
+    }
+
+    async fn begin(&self, records: &[NewRecord]) -> Result<(), Doubt> {
+        let (node, core) = (&self.node, self.node.core());
+        let (site, fault) = self.arrive("begin", BEGIN).await?;
         match fault {
             Some(Fault::CrashBefore) => node.die_at(&site).await,
             Some(Fault::RequestLost) => return self.give_up(&site).await,
@@ -142,10 +145,7 @@ impl SimPublisher {
 
     async fn produce(&self, records: Vec<NewRecord>) -> Result<(), Doubt> {
         let (node, core) = (&self.node, self.node.core());
-        let site = node.reach("produce").await;
-        core.changed();
-        self.is_known()?;
-        let fault = core.decide(&site, PRODUCE);
+        let (site, fault) = self.arrive("produce", PRODUCE).await?;
         let arriving = match fault {
             Some(Fault::CrashMidway | Fault::RequestLost) => records.len() / 2,
             _ => records.len(),
@@ -184,10 +184,7 @@ impl SimPublisher {
     /// `lane` is one of those that it has written to.
     async fn end(&self, lane: Option<Lane>) -> Result<(), Doubt> {
         let (node, core) = (&self.node, self.node.core());
-        let site = node.reach("end").await;
-        core.changed();
-        self.is_known()?;
-        let fault = core.decide(&site, END);
+        let (site, fault) = self.arrive("end", END).await?;
         match fault {
             Some(Fault::RequestLost) => return self.give_up(&site).await,
             Some(Fault::LateCommit) => return self.end_late(&site, true).await,
@@ -228,12 +225,8 @@ impl SimPublisher {
     }
 
     async fn give_up(&self, site: &Site) -> Result<(), Doubt> {
-        Err(self.lost(site).await)
-    }
-
-    async fn lost(&self, site: &Site) -> Doubt {
         self.node.time_out(site).await;
-        doubt(&format!("no answer to `{}`", site.op))
+        Err(doubt(&format!("no answer to `{}`", site.op)))
     }
 
     /// The request that ends the transaction is delayed on its way. It names the epoch, not the
