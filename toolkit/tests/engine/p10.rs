@@ -70,10 +70,7 @@ async fn p10_who_only_reads_is_decided_again_too() {
 #[tokio::test]
 async fn p10_a_failure_on_an_old_state_is_decided_again() {
     let world = World::new(1).await;
-    let trial = world.start().await;
-    let Ok(_) = trial.client.execute("sku", SetStatus("FORBIDDEN")).await.unwrap();
-    let other = world.beside().await;
-    let Ok(_) = other.client.execute("sku", SetStatus("OPEN")).await.unwrap();
+    let _both = world.behind().await;
     world.send(saga(1), Look { key: "o-1".into(), sku: "sku".into() });
     world.applied().await;
     assert!(world.held(HeldState::Dead).await.is_empty(), "dead for what is no longer so");

@@ -67,10 +67,7 @@ async fn p15_a_reader_of_the_log_never_sees_what_the_store_does_not_have() {
 async fn p15_a_failure_is_told_only_once_it_is_durable() {
     let said = Said::listen();
     let world = World::new(1).await;
-    let trial = world.start().await;
-    let Ok(_) = trial.client.execute("sku", SetStatus("FORBIDDEN")).await.unwrap();
-    let other = world.beside().await;
-    let Ok(_) = other.client.execute("sku", SetStatus("OPEN")).await.unwrap();
+    let (trial, _other) = world.behind().await;
     world.send(saga(1), Look { key: "o-1".into(), sku: "sku".into() });
     world.applied().await;
     assert_eq!(world.script.calls("LOOK", "o-1"), 2, "else this tests nothing: it was not cached");

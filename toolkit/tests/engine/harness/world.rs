@@ -20,7 +20,7 @@ use quadrille::{
 };
 use tokio::task::JoinHandle;
 
-use super::{Bell, Script, Trial, Upstream};
+use super::{Bell, Script, SetStatus, Trial, Upstream};
 
 #[derive(Debug)]
 pub struct World {
@@ -93,6 +93,15 @@ impl World {
     /// Whoever has a lease now and does not renew it loses it.
     pub fn leases_expire(&self) {
         self.store_clock.0.fetch_add(3_600_000_000, Ordering::Relaxed);
+    }
+
+    /// An instance that has cached what another has changed since: what it decides on "sku" fails at first.
+    pub async fn behind(&self) -> (Instance, Instance) {
+        let trial = self.start().await;
+        let Ok(_) = trial.client.execute("sku", SetStatus("FORBIDDEN")).await.unwrap();
+        let other = self.beside().await;
+        let Ok(_) = other.client.execute("sku", SetStatus("OPEN")).await.unwrap();
+        (trial, other)
     }
 
     /// Another instance on the same data, which reads no lane, and whom no fault and no hold concerns.
