@@ -29,6 +29,36 @@ const KNOWN: [&str; 18] = [
     name::BAGGAGE,
 ];
 
+/// One of [`KNOWN`], looked up when this is compiled: a record is asked for a dozen of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known(usize);
+
+impl Known {
+    /// Does not compile, in a constant, where the name is not one of them.
+    pub(crate) const fn of(name: &str) -> Self {
+        let mut n = 0;
+        while n < KNOWN.len() {
+            if same(KNOWN[n].as_bytes(), name.as_bytes()) {
+                return Self(n);
+            }
+            n += 1;
+        }
+        panic!("no name that nearly every record has");
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        KNOWN[self.0]
+    }
+}
+
+const fn same(one: &[u8], other: &[u8]) -> bool {
+    let mut n = 0;
+    while n < one.len() && n < other.len() && one[n] == other[n] {
+        n += 1;
+    }
+    n == one.len() && n == other.len()
+}
+
 /// A record's headers, in order; a name may come several times. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Headers {
@@ -96,6 +126,12 @@ impl Headers {
             }),
         };
         found.map(|slot| self.part(slot.value))
+    }
+
+    /// As [`get`](Self::get), without comparing names.
+    pub(crate) fn known(&self, known: Known) -> Option<&[u8]> {
+        let is = |slot: &&Slot| matches!(slot.name, Name::Known(n) if n == known.0);
+        self.slots.iter().rev().find(is).map(|slot| self.part(slot.value))
     }
 
     /// All of them, in order.
@@ -285,6 +321,8 @@ mod tests {
         assert_eq!(headers.get("baggage"), Some(&b"a=b"[..]));
         assert_eq!(headers.get("ce_source"), None);
         assert_eq!(headers.get("x"), None);
+        assert_eq!(headers.known(Known::of("ce_id")), headers.get("ce_id"));
+        assert_eq!(headers.known(Known::of("ce_source")), None);
     }
 
     #[test]

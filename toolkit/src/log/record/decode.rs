@@ -5,15 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    EVENT_TYPE_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, OUR_SOURCE, header, headers_from_json,
-    lane_seq, name, parse_number, structured,
+    EVENT_TYPE_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, OUR_SOURCE, headers_from_json, lane_seq,
+    name, parse_number, structured,
 };
 use crate::{
     id::{
         EventId, FOREIGN_ID_BYTES_MAX, InvalidId, KEY_BYTES_MAX, LaneSeq, SagaId, SourceLane,
         check_text,
     },
-    log::{Headers, LogRecord, partition::lane_of},
+    log::{Headers, LogRecord, headers::Known, partition::lane_of},
     runtime::Timestamp,
     store::{HeldMessage, InboxEntry},
     telemetry::{SpanContext, carried::Parts},
@@ -135,6 +135,24 @@ pub fn decode_held(held: &HeldMessage) -> Result<Message, Malformed> {
     }
 }
 
+/// The names that are read.
+mod known {
+    use super::{Known, name};
+
+    pub(super) const BAGGAGE: Known = Known::of(name::BAGGAGE);
+    pub(super) const CORRELATION_ID: Known = Known::of(name::CORRELATION_ID);
+    pub(super) const ID: Known = Known::of(name::ID);
+    pub(super) const LANE: Known = Known::of(name::LANE);
+    pub(super) const LANE_SEQ: Known = Known::of(name::LANE_SEQ);
+    pub(super) const PARTITION_KEY: Known = Known::of(name::PARTITION_KEY);
+    pub(super) const SOURCE: Known = Known::of(name::SOURCE);
+    pub(super) const SPEC_VERSION: Known = Known::of(name::SPEC_VERSION);
+    pub(super) const TIME: Known = Known::of(name::TIME);
+    pub(super) const TRACE_PARENT: Known = Known::of(name::TRACE_PARENT);
+    pub(super) const TRACE_STATE: Known = Known::of(name::TRACE_STATE);
+    pub(super) const TYPE: Known = Known::of(name::TYPE);
+}
+
 struct Read<'a> {
     record: &'a LogRecord,
 }
@@ -152,10 +170,10 @@ impl<'a> Read<'a> {
             return self.foreign();
         }
         let seq = self.seq()?;
-        self.text(name::SOURCE)?;
-        let id = self.uuid(name::ID).map(EventId)?;
+        self.text(known::SOURCE)?;
+        let id = self.uuid(known::ID).map(EventId)?;
         let event_type = self.event_type()?;
-        let saga = self.uuid(name::CORRELATION_ID).map(SagaId)?;
+        let saga = self.uuid(known::CORRELATION_ID).map(SagaId)?;
         let time = self.time()?;
         let key = self.key()?;
         self.check_lane()?;
@@ -187,9 +205,9 @@ impl<'a> Read<'a> {
     /// An event of ours that has lost its number is not taken for another's: it would be applied twice.
     fn is_foreign(&self) -> bool {
         let ours = |source: &[u8]| source.starts_with(OUR_SOURCE.as_bytes());
-        self.find(name::LANE_SEQ).is_none()
-            && self.find(name::LANE).is_none()
-            && !self.find(name::SOURCE).is_some_and(ours)
+        self.find(known::LANE_SEQ).is_none()
+            && self.find(known::LANE).is_none()
+            && !self.find(known::SOURCE).is_some_and(ours)
     }
 
     fn foreign(&self) -> Result<Message, String> {
@@ -197,7 +215,7 @@ impl<'a> Read<'a> {
         let entry = self.inbox_entry()?;
         let event_type = self.event_type()?;
         let key = self.key()?;
-        let time = match self.find(name::TIME) {
+        let time = match self.find(known::TIME) {
             Some(_) => self.time()?,
             None => record.time,
         };
@@ -218,19 +236,19 @@ impl<'a> Read<'a> {
     }
 
     fn inbox_entry(&self) -> Result<InboxEntry, String> {
-        let part = |name| {
-            let text = self.text(name)?;
-            check_text(text, FOREIGN_ID_BYTES_MAX).map_err(|e| bad(name, &e))?;
+        let part = |known: Known| {
+            let text = self.text(known)?;
+            check_text(text, FOREIGN_ID_BYTES_MAX).map_err(|e| bad(known.name(), &e))?;
             Ok::<Arc<str>, String>(text.into())
         };
-        Ok(InboxEntry { source: part(name::SOURCE)?, id: part(name::ID)? })
+        Ok(InboxEntry { source: part(known::SOURCE)?, id: part(known::ID)? })
     }
 
     fn foreign_saga(&self, entry: &InboxEntry) -> SagaId {
-        match self.uuid(name::CORRELATION_ID) {
+        match self.uuid(known::CORRELATION_ID) {
             Ok(saga) => SagaId(saga),
             Err(_) => {
-                let text = self.text(name::CORRELATION_ID).unwrap_or(&entry.id);
+                let text = self.text(known::CORRELATION_ID).unwrap_or(&entry.id);
                 SagaId::foreign(&entry.source, text)
             }
         }
@@ -252,11 +270,11 @@ impl<'a> Read<'a> {
         Malformed {
             reason,
             foreign: None,
-            id: self.uuid(name::ID).ok().map(EventId),
+            id: self.uuid(known::ID).ok().map(EventId),
             seq: self.seq().ok().filter(|_| self.check_lane().is_ok()),
             key: self.key().ok().map(Arc::from),
             event_type: self.event_type().ok().map(Arc::from),
-            saga: self.uuid(name::CORRELATION_ID).ok().map(SagaId),
+            saga: self.uuid(known::CORRELATION_ID).ok().map(SagaId),
         }
     }
 
@@ -278,14 +296,14 @@ impl<'a> Read<'a> {
     }
 
     fn check_version(&self) -> Result<(), String> {
-        match self.text(name::SPEC_VERSION)? {
+        match self.text(known::SPEC_VERSION)? {
             "1.0" => Ok(()),
             other => Err(format!("{} is {other:?}; only \"1.0\" is read", name::SPEC_VERSION)),
         }
     }
 
     fn seq(&self) -> Result<LaneSeq, String> {
-        let Some(value) = self.find(name::LANE_SEQ) else {
+        let Some(value) = self.find(known::LANE_SEQ) else {
             return Err(format!(
                 "no header {}: an event of ours that has lost its number",
                 name::LANE_SEQ
@@ -296,7 +314,7 @@ impl<'a> Read<'a> {
     }
 
     fn check_lane(&self) -> Result<(), String> {
-        let text = self.text(name::LANE)?;
+        let text = self.text(known::LANE)?;
         if parse_number(text.as_bytes()) == Some(u64::from(self.record.source.lane.0)) {
             return Ok(());
         }
@@ -304,14 +322,14 @@ impl<'a> Read<'a> {
     }
 
     fn event_type(&self) -> Result<&'a str, String> {
-        let text = self.text(name::TYPE)?;
+        let text = self.text(known::TYPE)?;
         check_text(text, EVENT_TYPE_BYTES_MAX).map_err(|e| bad(name::TYPE, &e))?;
         Ok(text)
     }
 
     fn key(&self) -> Result<&'a str, String> {
         if self.record.key.is_empty() && self.is_foreign() {
-            let text = self.text(name::PARTITION_KEY).map_err(|_| {
+            let text = self.text(known::PARTITION_KEY).map_err(|_| {
                 format!(
                     "no key and no {}: an event belongs to the key of its saga",
                     name::PARTITION_KEY
@@ -327,7 +345,7 @@ impl<'a> Read<'a> {
     }
 
     fn time(&self) -> Result<Timestamp, String> {
-        let text = self.text(name::TIME)?;
+        let text = self.text(known::TIME)?;
         chrono::DateTime::parse_from_rfc3339(text)
             .map(|time| Timestamp(time.timestamp_micros()))
             .map_err(|e| {
@@ -335,27 +353,29 @@ impl<'a> Read<'a> {
             })
     }
 
-    fn uuid(&self, name: &str) -> Result<uuid::Uuid, String> {
-        let text = self.text(name)?;
+    fn uuid(&self, known: Known) -> Result<uuid::Uuid, String> {
+        let text = self.text(known)?;
+        let name = known.name();
         uuid::Uuid::try_parse(text)
             .map_err(|_| format!("{name} is {}, no UUID", shown(text.as_bytes())))
     }
 
     /// A trace that cannot be read is no reason to refuse an event.
     fn trace(&self) -> Option<Arc<str>> {
-        let parent = self.text(name::TRACE_PARENT).ok()?;
+        let parent = self.text(known::TRACE_PARENT).ok()?;
         SpanContext::parse(parent)?;
-        let (state, baggage) = (self.text(name::TRACE_STATE).ok(), self.text(name::BAGGAGE).ok());
+        let (state, baggage) = (self.text(known::TRACE_STATE).ok(), self.text(known::BAGGAGE).ok());
         Some(Parts { parent, state, baggage }.join())
     }
 
-    fn text(&self, name: &str) -> Result<&'a str, String> {
-        let value = self.find(name).ok_or_else(|| format!("no header {name}"))?;
+    fn text(&self, known: Known) -> Result<&'a str, String> {
+        let name = known.name();
+        let value = self.find(known).ok_or_else(|| format!("no header {name}"))?;
         std::str::from_utf8(value).map_err(|_| format!("{name} is {}, no UTF-8", shown(value)))
     }
 
-    fn find(&self, name: &str) -> Option<&'a [u8]> {
-        header(&self.record.headers, name)
+    fn find(&self, known: Known) -> Option<&'a [u8]> {
+        self.record.headers.known(known)
     }
 }
 
