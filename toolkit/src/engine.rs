@@ -433,10 +433,16 @@ fn check(config: &Config) -> Result<(), StartError> {
             config.namespace
         ));
     }
-    if config.limits.batch_works_max == 0 || config.limits.relay_records_max == 0 {
-        wrong.push(
-            "`limits.batch_works_max` and `limits.relay_records_max` must be at least 1".to_owned(),
-        );
+    let limits = &config.limits;
+    for (limit, name) in [
+        (limits.batch_works_max, "batch_works_max"),
+        (limits.batch_bytes_max, "batch_bytes_max"),
+        (limits.relay_records_max, "relay_records_max"),
+        (limits.relay_bytes_max, "relay_bytes_max"),
+    ] {
+        if limit == 0 {
+            wrong.push(format!("`limits.{name}` is 0: it must be at least 1"));
+        }
     }
     for (kept, name) in
         [(config.limits.inbox_kept, "inbox_kept"), (config.limits.answers_kept, "answers_kept")]

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the release build of `bench`, on real PostgreSQL and Kafka.
+//! `cargo xtask bench`: `bench` as one builds for production, on real PostgreSQL and Kafka.
 
 use anyhow::{Result, bail};
 
@@ -12,13 +12,15 @@ const PROGRAM: &str = "quadrille-bench";
 /// `true` when every case was measured.
 pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<bool> {
     servers::require_compilers()?;
-    eprintln!("xtask: building the bench");
-    let build = ["build", "--release", "--package", "bench", "--features", "bench/servers"];
+    // A smoke run is not worth the wait for the whole program's optimisation.
+    let profile = if args.quick { "release" } else { "production" };
+    eprintln!("xtask: building the bench ({profile})");
+    let build = ["build", "--profile", profile, "--package", "bench", "--features", "bench/servers"];
     let mut build = workspace.cargo("cargo", &build).output(Output::Stderr).spawn()?;
     if !build.wait()?.success() {
         bail!("the bench does not build");
     }
-    let program = workspace.program("release", PROGRAM);
+    let program = workspace.program(profile, PROGRAM);
     let mut launch =
         crate::process::Launch::new("bench", program).args(arguments(args)).dir(workspace.root());
     if args.list {

@@ -17,17 +17,19 @@ mod finish;
 mod held;
 mod job;
 mod open;
+mod queue;
 mod sealed;
 mod step;
 mod work;
 
-use std::{collections::VecDeque, fmt, num::NonZeroUsize, sync::Arc};
+use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 pub(crate) use held::unreadable;
 pub(crate) use job::{CommandJob, Job, JobFailure};
 use lru::LruCache;
 pub(crate) use open::Entry;
 use open::Open;
+use queue::Queue;
 use sealed::Sealed;
 pub(crate) use sealed::Verdict as CommitVerdict;
 pub(crate) use work::{AgendaStep, AgendaWork, Fresh, RetryGroup, Work};
@@ -61,7 +63,7 @@ pub(crate) struct Decider<S: Service> {
     accidents: Accidents,
     pub(crate) lanes: LaneBook,
     cache: LruCache<StreamId, Entry>,
-    pending: VecDeque<Work>,
+    pending: Queue,
     open: Open,
     sealed: Option<Sealed>,
     /// Fewer than `batch_works_max` while a batch that the store refused is bisected.
@@ -104,7 +106,7 @@ impl<S: Service> Decider<S> {
             accidents: parts.accidents,
             lanes: LaneBook::default(),
             cache: LruCache::new(cached),
-            pending: VecDeque::new(),
+            pending: Queue::default(),
             open: Open::default(),
             sealed: None,
         }
@@ -122,6 +124,9 @@ impl<S: Service> Decider<S> {
     /// How many more works it takes now: slowness passes backwards.
     pub(crate) fn room(&self) -> usize {
         let waiting = self.pending.len() + self.open.len();
+        if self.pending.bytes() >= self.limits.batch_bytes_max {
+            return 0;
+        }
         (2 * self.limits.batch_works_max).saturating_sub(waiting)
     }
 
@@ -136,32 +141,35 @@ impl<S: Service> Decider<S> {
 
     /// Decides as far as it can; returns the streams that are missing.
     pub(crate) fn advance(&mut self) -> Vec<Want> {
-        self.fill();
-        while let Some(index) = self.open.ready.pop_first() {
-            self.step(index);
-        }
-        std::mem::take(&mut self.open.to_load)
-    }
-
-    fn fill(&mut self) {
-        while self.open.len() < self.batch_works {
-            let Some(work) = self.pending.pop_front() else { return };
-            match work {
-                Work::Command(job)
-                    if job.cause().is_some_and(|cause| self.being_decided(cause)) =>
-                {
-                    self.open.twins.push(job);
-                }
-                work => {
-                    let sealed = self.sealed.as_ref();
-                    let repeats = work.foreign().is_some_and(|entry| {
-                        sealed
-                            .is_some_and(|sealed| sealed.append.inbox.binary_search(entry).is_ok())
-                    });
-                    self.open.push(work, repeats);
-                }
+        loop {
+            while let Some(index) = self.open.ready.pop_first() {
+                self.step(index);
+            }
+            if !self.take_one() {
+                return std::mem::take(&mut self.open.to_load);
             }
         }
+    }
+
+    /// Takes one more work into the batch. False when nothing waits, or the batch is as large as it may be.
+    fn take_one(&mut self) -> bool {
+        if self.open.len() >= self.batch_works || self.open.bytes >= self.limits.batch_bytes_max {
+            return false;
+        }
+        let Some(work) = self.pending.pop_front() else { return false };
+        match work {
+            Work::Command(job) if job.cause().is_some_and(|cause| self.being_decided(cause)) => {
+                self.open.twins.push(job);
+            }
+            work => {
+                let sealed = self.sealed.as_ref();
+                let repeats = work.foreign().is_some_and(|entry| {
+                    sealed.is_some_and(|sealed| sealed.append.inbox.binary_search(entry).is_ok())
+                });
+                self.open.push(work, repeats);
+            }
+        }
+        true
     }
 
     fn being_decided(&self, cause: crate::id::CauseId) -> bool {
@@ -192,25 +200,28 @@ impl<S: Service> Decider<S> {
 
     /// A stream as the next task would see it: this batch's overlay, that of the batch being committed,
     /// what was loaded, the cache.
-    fn entry(&mut self, stream: &StreamId) -> Option<Entry> {
+    fn entry(&mut self, stream: &StreamId) -> Option<&Entry> {
         if !broken(Mutant::OverlayIgnored)
             && let Some(entry) = self.open.layer.get(stream)
         {
-            return Some(entry.clone());
+            return Some(entry);
         }
         if !broken(Mutant::SealedOverlayIgnored)
             && let Some(entry) = self.sealed.as_ref().and_then(|s| s.layer.get(stream))
         {
-            return Some(entry.clone());
+            return Some(entry);
         }
         if let Some(entry) = self.open.base.get(stream) {
-            return Some(entry.clone());
+            return Some(entry);
         }
-        self.cache.get(stream).cloned()
+        self.cache.get(stream)
     }
 
     /// Whether a key is held back, as the next task would see it.
     fn held(&self, source: &SourceLane, key: &Arc<str>) -> Option<HeldKey> {
+        if self.open.held.is_empty() && self.sealed.as_ref().is_none_or(|s| s.held.is_empty()) {
+            return self.lanes.held(source, key).cloned();
+        }
         let name = (source.clone(), key.clone());
         if let Some(held) = self.open.held.get(&name) {
             return held.clone();

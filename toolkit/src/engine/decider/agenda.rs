@@ -314,8 +314,9 @@ impl<S: Service> Decider<S> {
 
     /// Another has them, or they were set anew: what was decided on them is void.
     pub(super) fn forget_agenda(&mut self, ids: &[AgendaId]) {
-        self.pending
-            .retain(|work| !matches!(work, Work::Agenda(agenda) if ids.contains(&agenda.item.id)));
+        let gone =
+            |work: &Work| matches!(work, Work::Agenda(agenda) if ids.contains(&agenda.item.id));
+        self.pending.remove(|work| !gone(work));
     }
 }
 

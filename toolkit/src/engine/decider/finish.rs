@@ -174,6 +174,7 @@ impl<S: Service> Decider<S> {
             entry.since_snapshot = entry.since_snapshot.saturating_add(1);
             entry.first_saga.get_or_insert(stamp.saga);
             let event = self.event(draft, entry.version, stamp);
+            self.open.bytes += event.payload.len();
             self.open.events.push(event);
         }
         self.open.layer.extend(entries);

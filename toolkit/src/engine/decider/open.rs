@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use indexmap::IndexMap;
+
 use super::{
     agenda::AgendaOverlay,
     job::Job,
@@ -35,6 +37,11 @@ pub(crate) struct Entry {
     /// Events since the last snapshot.
     pub(crate) since_snapshot: u32,
 }
+
+/// Streams by their names, in the order in which they came.
+pub(crate) type Entries = IndexMap<StreamId, Entry, foldhash::fast::RandomState>;
+/// A map whose order nothing hangs on.
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// What a task works on. The work itself stays in [`Open::works`], for deciding again.
 pub(crate) enum Subject {
@@ -99,19 +106,21 @@ pub(crate) struct Task {
 #[derive(Default)]
 pub(crate) struct Open {
     pub(crate) works: Vec<Work>,
+    /// Payloads that came in with the works, and of the events that they made.
+    pub(crate) bytes: usize,
     pub(crate) tasks: Vec<Task>,
     pub(crate) unfinished: usize,
     /// In index order: the order of deciding is the order of arrival.
     pub(crate) ready: BTreeSet<usize>,
     /// Which tasks wait for a stream.
-    pub(crate) blocked: HashMap<StreamId, Vec<usize>>,
+    pub(crate) blocked: Map<StreamId, Vec<usize>>,
     pub(crate) to_load: Vec<Want>,
-    last_of_key: HashMap<Arc<str>, usize>,
+    last_of_key: Map<Arc<str>, usize>,
 
     /// What the finished tasks have made of the streams they changed (P1).
-    pub(crate) layer: HashMap<StreamId, Entry>,
+    pub(crate) layer: Entries,
     /// What was loaded for this batch and not changed.
-    pub(crate) base: HashMap<StreamId, Entry>,
+    pub(crate) base: Entries,
     /// The durable head of every stream that was read (P10).
     pub(crate) reads: BTreeMap<StreamId, Version>,
     pub(crate) events: Vec<NewEvent>,
@@ -171,6 +180,7 @@ impl Open {
     /// `repeats`: the batch that is being committed has the same foreign event.
     pub(crate) fn push(&mut self, work: Work, repeats: bool) {
         let index = self.works.len();
+        self.bytes += work.bytes();
         if let (Some(source), Some(mark)) = (work.source(), work.mark()) {
             self.marks.insert(source.clone(), mark.clone());
         }

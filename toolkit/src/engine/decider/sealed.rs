@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::{
-    Decider, Entry,
+    Decider,
     agenda::AgendaOverlay,
     job::{Job, JobFailure},
-    open::{Line, Open, Outcomes},
+    open::{Entries, Line, Open, Outcomes},
     work::Work,
 };
 use crate::{
@@ -35,8 +35,8 @@ use crate::{
 pub(crate) struct Sealed {
     pub(crate) append: Arc<Append>,
     works: Vec<Work>,
-    pub(super) layer: HashMap<StreamId, Entry>,
-    base: HashMap<StreamId, Entry>,
+    pub(super) layer: Entries,
+    base: Entries,
     pub(super) held: HashMap<(SourceLane, Arc<str>), Option<HeldKey>>,
     pub(super) agenda: AgendaOverlay,
     receipts: HashMap<usize, Receipt>,
@@ -182,10 +182,8 @@ impl<S: Service> Decider<S> {
         if holds {
             self.status.gauges.held(self.lanes.held_keys());
         }
-        // What is evicted must not hang on the order of a hash map: a simulation replays it.
-        let mut entries: Vec<_> = sealed.base.into_iter().chain(sealed.layer).collect();
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        for (stream, entry) in entries {
+        // What is evicted follows from what was decided: a simulation replays it.
+        for (stream, entry) in sealed.base.into_iter().chain(sealed.layer) {
             self.cache.put(stream, entry);
         }
         self.count(append, &sealed.outcomes, sealed.receipts.len());
@@ -347,7 +345,7 @@ impl<S: Service> Decider<S> {
     /// Nothing of this lane may be appended by us any more (P2).
     pub(crate) fn drop_lane(&mut self, lane: &SourceLane) {
         self.lanes.lose(lane);
-        self.pending.retain(|work| work.source() != Some(lane));
+        self.pending.remove(|work| work.source() != Some(lane));
         if self.open.works.iter().any(|work| work.source() == Some(lane)) {
             self.reopen();
         }
@@ -363,7 +361,7 @@ impl<S: Service> Decider<S> {
     /// P4: what the inbox has is stepped over; it stays there for as long as anything here lives.
     fn skip_seen(&mut self, entries: &[InboxEntry]) {
         let entries: HashSet<&InboxEntry> = entries.iter().collect();
-        for work in &mut self.pending {
+        for work in self.pending.iter_mut() {
             if work.foreign().is_some_and(|entry| entries.contains(entry))
                 && let (Some(source), Some(mark)) = (work.source(), work.mark())
             {
@@ -374,12 +372,8 @@ impl<S: Service> Decider<S> {
     }
 
     fn answer_repeated(&mut self, causes: &[CauseId]) {
-        let (repeated, rest) = std::mem::take(&mut self.pending).into_iter().partition(|work| {
-            matches!(work, Work::Command(job) if job.cause().is_some_and(|cause| causes.contains(&cause)))
-        });
-        self.pending = rest;
-        let repeated: std::collections::VecDeque<Work> = repeated;
-        for work in repeated {
+        let repeats = |work: &Work| matches!(work, Work::Command(job) if job.cause().is_some_and(|cause| causes.contains(&cause)));
+        for work in self.pending.remove(|work| !repeats(work)) {
             if let Work::Command(job) = work {
                 job.fail(JobFailure::AlreadyDone);
             }
@@ -433,7 +427,7 @@ impl<S: Service> Decider<S> {
     /// Shutting down, or halted: whoever still waits is told.
     pub(crate) fn abandon(&mut self, why: &ClientError) {
         self.roll_back(&[]);
-        for work in self.pending.drain(..) {
+        for work in self.pending.drain() {
             if let Work::Command(job) = work {
                 job.fail(JobFailure::Client(why.clone()));
             }

@@ -181,7 +181,8 @@ impl<S: Service> Decider<S> {
         let wants = std::mem::take(&mut cell.lock().wants);
         let mut complete = true;
         for want in wants {
-            if let Some(Entry { kind, version, first_saga, state, .. }) = self.entry(&want.stream) {
+            if let Some(entry) = self.entry(&want.stream) {
+                let Entry { kind, version, first_saga, state, .. } = entry.clone();
                 let stream = want.stream;
                 cell.lock().streams.push(InTurn { stream, kind, read: version, first_saga, state });
             } else {

@@ -116,6 +116,17 @@ impl Work {
         }
     }
 
+    /// The bytes that it brings from outside; what a command brings shows in what it decides.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Message(fresh) => fresh.message.payload.len(),
+            Self::Unreadable { held, .. } => held.payload.len(),
+            Self::Retry(group) => group.messages.iter().map(|held| held.payload.len()).sum(),
+            Self::Agenda(work) => work.item.payload.len(),
+            Self::Skip { .. } | Self::Ruled { .. } | Self::Command(_) => 0,
+        }
+    }
+
     /// What it is known by, when it comes from a foreign producer (P4). A retry was taken before.
     pub(crate) fn foreign(&self) -> Option<&InboxEntry> {
         match self {
