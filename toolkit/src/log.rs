@@ -9,7 +9,7 @@ pub mod memory;
 pub mod partition;
 pub mod record;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -194,6 +194,12 @@ pub trait Publisher: Send + fmt::Debug {
     /// on with the same epoch could let a late end of this transaction end a later one.
     async fn publish(self: Box<Self>, records: Vec<NewRecord>)
     -> Result<Box<dyn Publisher>, Doubt>;
+
+    /// How long the next transaction had better wait after this one's commit, where a log is still busy with it
+    /// when it answers. The relay adds to its next round meanwhile.
+    fn rest(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Ends what hangs in these lanes: writes into each, in a transaction of its own that it aborts.
     ///

@@ -11,8 +11,8 @@ use super::{
     sql::Event,
 };
 
-/// Records in one transaction.
-const RECORDS_MAX: usize = 1_000;
+/// Records in one transaction: as many as the toolkit's.
+const RECORDS_MAX: usize = 4_000;
 
 /// A public event with its number in its lane.
 pub(crate) struct Numbered {

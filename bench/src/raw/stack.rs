@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// As the toolkit's default.
-const WORKS_MAX: usize = 512;
+const WORKS_MAX: usize = 2_048;
 const COMMANDS_MAX: usize = 4_096;
 
 /// The four loops at work.

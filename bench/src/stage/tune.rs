@@ -21,8 +21,12 @@ pub(super) fn from_environment(config: &mut Config) {
 pub(crate) fn kafka_from_environment(config: &mut KafkaConfig) {
     let text = std::env::var(VARIABLE).unwrap_or_default();
     for setting in text.split(',') {
-        if let Some(("fetch_wait", value)) = setting.split_once('=') {
-            config.limits.fetch_wait = Duration::from_millis(value.parse().unwrap_or(50));
+        let Some((name, value)) = setting.split_once('=') else { continue };
+        let millis = |default| Duration::from_millis(value.parse().unwrap_or(default));
+        match name {
+            "fetch_wait" => config.limits.fetch_wait = millis(50),
+            "rest" => config.limits.commit_rest = millis(3),
+            _ => {}
         }
     }
 }
@@ -32,9 +36,10 @@ fn apply(config: &mut Config, name: &str, value: u16) {
     match name {
         "pace" => config.limits.pace_under_load = millis,
         "relay_pace" => config.limits.relay_pace_under_load = millis,
-        "gap" => config.limits.relay_gap = millis,
         "works" => config.limits.batch_works_max = value.into(),
         "records" => config.limits.relay_records_max = value.into(),
+        "cache" => config.limits.aggregates_cached_max = value.into(),
+        "fresh" => config.limits.relay_fresh_max = value.into(),
         "shards" => config.shards = value.into(),
         _ => {}
     }

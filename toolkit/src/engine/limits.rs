@@ -9,6 +9,9 @@ use std::time::Duration;
 pub struct Limits {
     /// Messages and commands in one append.
     pub batch_works_max: usize,
+    /// Payloads in one append, in bytes: of the messages that it handles and the events that they make. The work
+    /// that goes beyond it is the last of its batch. Works that wait for their streams have not made any yet.
+    pub batch_bytes_max: usize,
     /// Commands that wait for the decider; more are answered [`Busy`](super::ClientError::Busy).
     pub commands_queued_max: usize,
     /// The payload of one event, in bytes; keep it below the topic's limit for a record.
@@ -23,6 +26,8 @@ pub struct Limits {
     pub held_keys_max: usize,
     /// Records in one transaction of the relay.
     pub relay_records_max: usize,
+    /// Payloads in one transaction of the relay, in bytes. The record that goes beyond it is its last.
+    pub relay_bytes_max: usize,
     /// Appends whose events wait in memory for the relay; beyond it the relay reads them from the store.
     pub relay_fresh_max: usize,
     /// How often an idle relay looks into the store for events of other instances.
@@ -44,9 +49,6 @@ pub struct Limits {
     pub pace_under_load: Duration,
     /// As above, for the relay's transactions.
     pub relay_pace_under_load: Duration,
-    /// From one commit of the relay to the next transaction, at least. Kafka answers a commit before its marks are
-    /// written, and a transaction that begins meanwhile waits 20 ms in librdkafka; a moment is mostly enough.
-    pub relay_gap: Duration,
     /// How long an event of a foreign producer is remembered by `source` and `id` (P4): a repetition
     /// within it does nothing. At least [`KEPT_MIN`].
     pub inbox_kept: Duration,
@@ -64,14 +66,16 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            batch_works_max: 512,
+            batch_works_max: 2_048,
+            batch_bytes_max: 16 * 1024 * 1024,
             commands_queued_max: 4096,
             event_bytes_max: 512 * 1024,
             aggregates_cached_max: 20_000,
             snapshot_every_events: 200,
             retry_messages_max: 64,
             held_keys_max: 10_000,
-            relay_records_max: 1_000,
+            relay_records_max: 4_000,
+            relay_bytes_max: 16 * 1024 * 1024,
             relay_fresh_max: 64,
             relay_poll_every: Duration::from_millis(100),
             lease_ttl: Duration::from_secs(10),
@@ -82,7 +86,6 @@ impl Default for Limits {
             backoff_last: Duration::from_secs(5),
             pace_under_load: Duration::ZERO,
             relay_pace_under_load: Duration::ZERO,
-            relay_gap: Duration::ZERO,
             inbox_kept: Duration::from_secs(7 * 24 * 3600),
             answers_kept: Duration::from_secs(24 * 3600),
             janitor_every: Duration::from_secs(60),

@@ -14,13 +14,13 @@ use std::{fmt, sync::Arc};
 pub(crate) mod pure {
     pub(crate) use super::{
         plan::{Start, Tail, judge},
-        rounds::{Offered, Place, Rounds},
+        rounds::{Most, Offered, Place, Rounds},
     };
 }
 
 use plan::{Start, Tail, judge};
 pub(crate) use rounds::Offered;
-use rounds::{Parted, Place, Rounds};
+use rounds::{Most, Parted, Place, Rounds};
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -41,6 +41,9 @@ use crate::{
 const TAIL_RECORDS_FIRST: usize = 4;
 /// Foreign records at a tail beyond which the relay gives up looking for its own.
 const TAIL_RECORDS_MAX: usize = 100_000;
+
+/// Events that are read from the store at once, of one lane.
+const REFILL_EVENTS_MAX: usize = 1_000;
 
 /// What a relay shard is made of.
 pub(crate) struct Relay {
@@ -227,12 +230,13 @@ impl Relay {
         let longest = self.limits.relay_pace_under_load.min(self.limits.lease_ttl / 3);
         let mut pace = Pace::new(longest);
         let mut compared = self.runtime.clock.now();
-        let mut committed = compared;
+        let mut rested = compared;
         loop {
             if self.runtime.clock.now().since(leased) > self.limits.lease_ttl / 3 {
                 leased = self.renew().await?;
                 // A quiet lane's floor must not wait for its next events: retention does not.
-                self.write_floors(&mut rounds, 0).await?;
+                let quiet = rounds.quiet_without_floor();
+                self.write_floors(&mut rounds, quiet).await?;
             }
             self.prepare(&mut rounds).await?;
             if rounds.prepared() == 0 {
@@ -240,7 +244,8 @@ impl Relay {
                 if *self.flush.borrow() {
                     self.look(&mut rounds).await?;
                     if rounds.is_level() {
-                        self.write_floors(&mut rounds, 0).await?;
+                        let lanes = rounds.without_floor();
+                        self.write_floors(&mut rounds, lanes).await?;
                         return Ok(End::Flushed);
                     }
                     // The store has said that there is more, and will have it in a moment.
@@ -255,48 +260,53 @@ impl Relay {
                 }
                 continue;
             }
-            self.keep_pace(&mut rounds, &pace, committed).await;
+            self.keep_pace(&mut rounds, &pace, rested).await;
             rounds.whole()?;
             pace.started(self.runtime.clock.now(), rounds.prepared());
             publisher = self.publish(publisher, &mut rounds).await?;
-            committed = self.runtime.clock.now();
+            rested = self.runtime.clock.now().plus(publisher.rest());
             backoff.reset();
             rounds.published();
-            self.write_floors(&mut rounds, self.limits.floor_every_events).await?;
+            let lane = rounds.far_from_floor(self.limits.floor_every_events);
+            self.write_floors(&mut rounds, lane).await?;
         }
     }
 
     /// Makes the next round of what is in memory, and of what only the store has.
     async fn prepare(&mut self, rounds: &mut Rounds) -> Result<(), End> {
-        let max = self.limits.relay_records_max;
         while let Ok(events) = self.fresh.try_recv() {
             rounds.offer(&events);
         }
-        rounds.refill(&*self.store, max).await?;
+        rounds.refill(&*self.store, self.limits.relay_records_max.min(REFILL_EVENTS_MAX)).await?;
         rounds.whole()?;
         self.status.gauges.relay(self.shard, Some(rounds.lag()));
-        rounds.prepare(&self.identity, max);
+        rounds.prepare(&self.identity, self.most());
         Ok(())
     }
 
+    /// What one transaction may hold.
+    fn most(&self) -> Most {
+        Most { records: self.limits.relay_records_max, bytes: self.limits.relay_bytes_max }
+    }
+
     /// Under load, rounds start some time apart, so that they grow; one that is full goes at once, and
-    /// so does the last one. All keep a gap to the last commit.
-    async fn keep_pace(&mut self, rounds: &mut Rounds, pace: &Pace, committed: Timestamp) {
-        let max = self.limits.relay_records_max;
+    /// so does the last one. All let the log rest after the last commit.
+    async fn keep_pace(&mut self, rounds: &mut Rounds, pace: &Pace, rested: Timestamp) {
+        let most = self.most();
         let mut flush = self.flush.clone();
         let mut last = *flush.borrow();
         loop {
-            let full = rounds.prepared() >= max;
+            let full = rounds.is_full(most);
             let now = self.runtime.clock.now();
             let paced = if full || last { None } else { pace.pause(now) };
-            let gap = self.limits.relay_gap.saturating_sub(now.since(committed));
-            let Some(pause) = paced.max((!gap.is_zero()).then_some(gap)) else { return };
+            let rest = rested.since(now);
+            let Some(pause) = paced.max((!rest.is_zero()).then_some(rest)) else { return };
             tokio::select! {
                 biased;
                 () = raised(&mut flush), if !last => last = true,
                 Some(events) = self.fresh.recv(), if !full => {
                     rounds.offer(&events);
-                    rounds.prepare(&self.identity, max);
+                    rounds.prepare(&self.identity, most);
                 }
                 () = self.runtime.clock.sleep(pause) => return,
             }
@@ -352,14 +362,14 @@ impl Relay {
 
     /// Adds what becomes durable while a round is under way to the next one, as far as it has room.
     async fn top_up<T>(&mut self, rounds: &mut Rounds, mut publishing: BoxFuture<'_, T>) -> T {
-        let max = self.limits.relay_records_max;
+        let most = self.most();
         loop {
             tokio::select! {
                 biased;
                 outcome = &mut publishing => return outcome,
-                Some(events) = self.fresh.recv(), if rounds.prepared() < max => {
+                Some(events) = self.fresh.recv(), if !rounds.is_full(most) => {
                     rounds.offer(&events);
-                    rounds.prepare(&self.identity, max);
+                    rounds.prepare(&self.identity, most);
                 }
             }
         }
@@ -518,9 +528,13 @@ impl Relay {
         }
     }
 
-    /// Writes the floors of lanes that have published `every` events since the last one (P6).
-    async fn write_floors(&self, rounds: &mut Rounds, every: LaneSeq) -> Result<(), End> {
-        for lane in rounds.floors_due(every) {
+    /// Writes the floors of some lanes (P6). Each asks the log, so that rounds wait for a moment.
+    async fn write_floors(
+        &self,
+        rounds: &mut Rounds,
+        lanes: impl IntoIterator<Item = Lane>,
+    ) -> Result<(), End> {
+        for lane in lanes {
             let source = SourceLane { topic: self.topic.clone(), lane };
             let back = self.log.read_back(&source, 1).await?;
             let lane_seq = rounds.position(lane);

@@ -84,6 +84,7 @@ pub fn round(
     };
     rounds.offer(&offered.iter().map(offer).collect::<Vec<_>>());
     rounds.whole().ok()?;
-    rounds.prepare(&ServiceIdentity::new(service), max);
+    let most = plan::Most { records: max, bytes: usize::MAX };
+    rounds.prepare(&ServiceIdentity::new(service), most);
     Some(rounds.take())
 }

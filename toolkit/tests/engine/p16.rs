@@ -1,6 +1,11 @@
 //! P16: shutdown drains within its time; killing instead is always safe.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use quadrille::log::memory::{ProducerEpoch, PublishHook, PublishStep, StepFate};
 
 use crate::harness::*;
 
@@ -142,4 +147,64 @@ async fn p16_a_pace_holds_up_neither_the_first_nor_the_drain() {
     assert!(announcing.join_all().await.iter().all(Result::is_ok));
     assert_eq!(world.published(0).await.len(), 22);
     assert_eq!(world.published(0).await, world.in_store(0).await);
+}
+
+/// Lets everything pass, and notes when.
+#[derive(Debug, Default)]
+struct Tired(Mutex<Vec<(PublishStep, Instant)>>);
+
+const REST: Duration = Duration::from_millis(150);
+
+#[async_trait::async_trait]
+impl PublishHook for Tired {
+    async fn before(&self, _: &ProducerEpoch, step: PublishStep) -> StepFate {
+        self.0.lock().unwrap().push((step, Instant::now()));
+        StepFate::Proceed
+    }
+
+    fn rest(&self) -> Duration {
+        REST
+    }
+}
+
+#[tokio::test]
+async fn p16_a_log_that_rests_after_a_commit_is_left_alone_meanwhile() {
+    let world = World::new(1).await;
+    let log = Arc::new(Tired::default());
+    world.log.set_publish_hook(Some(log.clone()));
+    let trial = world.start().await;
+    for n in 0..4 {
+        let announce = Announce { key: "b".into(), text: n.to_string() };
+        let Ok(_receipt) = trial.client.execute("b", announce).await.unwrap();
+    }
+    world.level().await;
+    let steps = log.0.lock().unwrap();
+    let commits = steps.iter().filter(|(step, _)| *step == PublishStep::Commit);
+    let begins = steps.iter().filter(|(step, _)| *step == PublishStep::Begin).skip(1);
+    let rests: Vec<Duration> =
+        commits.zip(begins).map(|((_, commit), (_, begin))| *begin - *commit).collect();
+    assert!(!rests.is_empty(), "what came during the rest goes into another transaction");
+    assert!(rests.iter().all(|rest| *rest >= REST), "{rests:?}");
+}
+
+#[tokio::test]
+async fn p16_a_batch_is_bounded_by_bytes_too() {
+    let appends_within = async |bytes| {
+        let world = World::with(1, |config| config.limits.batch_bytes_max = bytes).await;
+        let trial = world.start().await;
+        // What a command decides is not known before its stream is loaded.
+        let announce = Announce { key: "b".into(), text: "first".into() };
+        let Ok(_receipt) = trial.client.execute("b", announce).await.unwrap();
+        let mut announcing = tokio::task::JoinSet::new();
+        for n in 0..20 {
+            let (client, announce) =
+                (trial.client.clone(), Announce { key: "b".into(), text: n.to_string() });
+            announcing.spawn(async move { client.execute("b", announce).await });
+        }
+        assert!(announcing.join_all().await.iter().all(Result::is_ok));
+        world.level().await;
+        trial.client.counters().appends
+    };
+    assert_eq!(appends_within(1).await, 21, "whatever is decided is the last of its batch");
+    assert!(appends_within(1024 * 1024).await < 21, "else this tests nothing");
 }

@@ -22,6 +22,13 @@ pub(crate) struct Offered {
     pub(crate) follows: Option<EventId>,
 }
 
+/// What one round may hold. The record that goes beyond its bytes is its last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+}
+
 /// Where a lane stands when a tenure begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
@@ -60,6 +67,10 @@ struct LaneQueue {
     /// The highest number that the store is known to have.
     known_head: LaneSeq,
     floor: LaneSeq,
+    /// Where a floor that could not be written is tried again: the first number beyond it.
+    floor_again: LaneSeq,
+    /// The last number that was published when it was asked last whether the lane is quiet.
+    looked_at: Option<LaneSeq>,
 }
 
 /// The lanes of one shard.
@@ -67,6 +78,8 @@ pub(crate) struct Rounds {
     lanes: BTreeMap<Lane, LaneQueue>,
     /// The next round, made while the last one is under way.
     prepared: Vec<NewRecord>,
+    /// Payloads of the next round.
+    prepared_bytes: usize,
     /// Where the next round begins, so that no lane starves.
     next: Option<Lane>,
     parted: Option<Parted>,
@@ -83,10 +96,18 @@ impl Rounds {
                 last: place.last,
                 known_head: place.head,
                 floor: place.floor,
+                floor_again: 0,
+                looked_at: None,
             };
             (place.lane, queue)
         });
-        Self { lanes: lanes.collect(), prepared: vec![], next: None, parted: None }
+        Self {
+            lanes: lanes.collect(),
+            prepared: vec![],
+            prepared_bytes: 0,
+            next: None,
+            parted: None,
+        }
     }
 
     /// Takes events from memory, as far as they follow on: by number, and by the event before them.
@@ -171,27 +192,33 @@ impl Rounds {
         Ok(whole)
     }
 
-    /// Makes records of what is queued, until the next round has `max`: each lane's in order.
-    pub(crate) fn prepare(&mut self, identity: &ServiceIdentity, max: usize) {
+    /// Makes records of what is queued, until the next round is full: each lane's in order.
+    pub(crate) fn prepare(&mut self, identity: &ServiceIdentity, most: Most) {
         let first = self.next.unwrap_or(Lane(0));
         let order: Vec<Lane> =
             self.lanes.range(first..).chain(self.lanes.range(..first)).map(|(l, _)| *l).collect();
         for id in order {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            while self.prepared.len() < max {
+            while self.prepared.len() < most.records && self.prepared_bytes < most.bytes {
                 let event = match broken(Mutant::LaneReversed) {
                     true => lane.queue.pop_back(),
                     false => lane.queue.pop_front(),
                 };
                 let Some(event) = event else { break };
                 lane.taken = event.published.as_ref().map_or(lane.taken, |p| p.lane_seq);
+                self.prepared_bytes += event.payload.len();
                 self.prepared.extend(encode(identity, &event));
             }
-            if self.prepared.len() >= max {
+            if self.is_full(most) {
                 self.next = Some(id);
                 break;
             }
         }
+    }
+
+    /// Whether the next round takes no more.
+    pub(super) fn is_full(&self, most: Most) -> bool {
+        self.prepared.len() >= most.records || self.prepared_bytes >= most.bytes
     }
 
     /// How many records the next round has so far.
@@ -204,6 +231,7 @@ impl Rounds {
         for lane in self.lanes.values_mut() {
             lane.sent = lane.taken;
         }
+        self.prepared_bytes = 0;
         std::mem::take(&mut self.prepared)
     }
 
@@ -233,13 +261,32 @@ impl Rounds {
         self.lanes.get(&lane).map_or(0, |lane| lane.published)
     }
 
-    /// Lanes that have published more than `every` events since their floor was written.
-    pub(super) fn floors_due(&self, every: LaneSeq) -> Vec<Lane> {
-        self.lanes
-            .iter()
-            .filter(|(_, l)| l.published > l.floor + every)
-            .map(|(id, _)| *id)
-            .collect()
+    /// Lanes whose last events have no floor.
+    pub(super) fn without_floor(&self) -> Vec<Lane> {
+        let due = self.lanes.iter().filter(|(_, lane)| lane.published > lane.floor);
+        due.map(|(id, _)| *id).collect()
+    }
+
+    /// Those of them that have published nothing since this was asked before. A lane that is at work needs no
+    /// floor: retention keeps its last events.
+    pub(super) fn quiet_without_floor(&mut self) -> Vec<Lane> {
+        let mut quiet = vec![];
+        for (id, lane) in &mut self.lanes {
+            let before = lane.looked_at.replace(lane.published);
+            if before == Some(lane.published) && lane.published > lane.floor {
+                quiet.push(*id);
+            }
+        }
+        quiet
+    }
+
+    /// A lane that has published more than `every` events since its floor was written, or since that could not be
+    /// done a tenth of them. One at a time: rounds wait meanwhile.
+    pub(super) fn far_from_floor(&mut self, every: LaneSeq) -> Option<Lane> {
+        let due = |lane: &LaneQueue| lane.published > lane.floor_again.max(lane.floor + every);
+        let (id, lane) = self.lanes.iter_mut().find(|(_, lane)| due(lane))?;
+        lane.floor_again = lane.published + every / 10;
+        Some(*id)
     }
 
     pub(super) fn floor_written(&mut self, lane: Lane) {
@@ -263,3 +310,6 @@ impl LaneQueue {
         self.taken + self.queue.len() as u64
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,6 +100,9 @@ pub struct KafkaLimits {
     pub buffered_records_max: usize,
     /// Their bytes. librdkafka keeps at most as much again for each partition.
     pub buffered_bytes_max: usize,
+    /// How long a commit's marks are given to be written before the next transaction begins. Kafka answers a commit
+    /// before them, and a transaction that comes too early waits 20 ms in librdkafka; a moment is mostly enough.
+    pub commit_rest: Duration,
     /// How often progress is told to the group.
     pub progress_every: Duration,
     /// Lookups that run at the same time; more of them wait.
@@ -122,6 +125,7 @@ impl Default for KafkaLimits {
             metadata_every: Duration::from_secs(3),
             buffered_records_max: 4_096,
             buffered_bytes_max: 8 * 1024 * 1024,
+            commit_rest: Duration::from_millis(3),
             progress_every: Duration::from_secs(1),
             lookups_max: 4,
         }

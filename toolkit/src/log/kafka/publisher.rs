@@ -65,6 +65,7 @@ struct KafkaPublisher {
     /// At most one order is under way: `publish` takes the publisher.
     orders: blocking::SyncSender<(Order, Answer)>,
     answer_max: Duration,
+    rest: Duration,
 }
 
 impl fmt::Debug for KafkaPublisher {
@@ -101,7 +102,8 @@ pub(super) async fn open(
     // The first ends the wait for acknowledgements. A commit that has no answer after the second was aborted
     // by the coordinator, or decided, and librdkafka still waits: the next epoch will tell.
     let answer_max = config.limits.delivery_timeout + config.limits.transaction_timeout;
-    Ok(Box::new(KafkaPublisher { id: id.to_owned(), orders, answer_max }))
+    let rest = config.limits.commit_rest;
+    Ok(Box::new(KafkaPublisher { id: id.to_owned(), orders, answer_max, rest }))
 }
 
 #[async_trait]
@@ -114,6 +116,10 @@ impl Publisher for KafkaPublisher {
             return Ok(self);
         }
         self.order(Order { records, ending: Ending::Commit }).await
+    }
+
+    fn rest(&self) -> Duration {
+        self.rest
     }
 
     async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<(), Doubt> {

@@ -1,6 +1,6 @@
 //! The transactional producer of the in-memory log, step by step where a simulation wants it so.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -38,6 +38,11 @@ pub enum StepFate {
 pub trait PublishHook: Send + Sync + fmt::Debug + 'static {
     /// Called before each step.
     async fn before(&self, producer: &ProducerEpoch, step: PublishStep) -> StepFate;
+
+    /// What publishers ask for as their [`rest`](Publisher::rest).
+    fn rest(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 #[derive(Debug)]
@@ -63,6 +68,10 @@ impl Publisher for MemoryPublisher {
             Some(hook) => self.publish_by_steps(&*hook, records).await?,
         }
         Ok(self)
+    }
+
+    fn rest(&self) -> Duration {
+        self.log.publish_hook().map_or(Duration::ZERO, |hook| hook.rest())
     }
 
     async fn abort_hanging(self: Box<Self>, lanes: &[Lane]) -> Result<(), Doubt> {
