@@ -30,7 +30,7 @@ use limits::Backoff;
 pub use limits::{KEPT_MIN, Limits, RetryPolicy};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use relay::pure as relay_plan;
-use relay::{Offered, Relay};
+use relay::{Fan, Offered, Relay};
 use status::Status;
 pub use status::{Counters, Health};
 use tokio::sync::{mpsc, watch};
@@ -213,8 +213,8 @@ impl<S: Service> Engine<S> {
             runtime: self.runtime.clone(),
             _service: std::marker::PhantomData,
         };
-        let (fresh, fan) = mpsc::channel(self.config.limits.relay_fresh_max.max(1));
-        let relays = self.relays(&registration, &topic, &status, fan, &flush);
+        let (fresh, receivers) = Fan::new(registration.shards, self.config.limits.relay_fresh_max);
+        let relays = self.relays(&registration, &topic, &status, receivers, &flush);
         let spawner = self.runtime.spawner.clone();
         let (works, agenda_works) = mpsc::channel(self.config.limits.agenda_claim_max.max(1));
         let (note_due, due) = watch::channel(None);
@@ -324,13 +324,10 @@ impl<S: Service> Engine<S> {
         registration: &Registration,
         topic: &Arc<str>,
         status: &Arc<Status>,
-        fan: mpsc::Receiver<Arc<Vec<Offered>>>,
+        receivers: Vec<mpsc::Receiver<Vec<Offered>>>,
         flush: &watch::Receiver<bool>,
     ) -> Vec<Relay> {
         let shards = registration.shards;
-        let (senders, receivers): (Vec<_>, Vec<_>) =
-            (0..shards).map(|_| mpsc::channel(self.config.limits.relay_fresh_max.max(1))).unzip();
-        self.runtime.spawner.spawn("fan", Box::pin(fan_out(fan, senders)));
         let holder =
             self.config.instance.clone().unwrap_or_else(|| self.runtime.new_uuid().to_string());
         let relay = |(shard, fresh): (u32, mpsc::Receiver<_>)| Relay {
@@ -360,7 +357,7 @@ impl<S: Service> Engine<S> {
         status: Arc<Status>,
         jobs: mpsc::Receiver<Box<dyn decider::Job>>,
         agenda: AgendaWays,
-        fresh: mpsc::Sender<Arc<Vec<Offered>>>,
+        fresh: Fan,
         shutdown: watch::Receiver<bool>,
         sources: Vec<String>,
     ) -> Intake<S> {
@@ -402,18 +399,6 @@ const SHARD_CHANGES_MAX: usize = 10;
 
 /// Headers and framing of a record, beyond its payload.
 const RECORD_OVERHEAD_BYTES: usize = 16 * 1024;
-
-/// Gives every shard the fresh events; one that is behind reads the store instead.
-async fn fan_out(
-    mut fan: mpsc::Receiver<Arc<Vec<Offered>>>,
-    shards: Vec<mpsc::Sender<Arc<Vec<Offered>>>>,
-) {
-    while let Some(events) = fan.recv().await {
-        for shard in &shards {
-            let _ = shard.try_send(events.clone());
-        }
-    }
-}
 
 fn check(config: &Config) -> Result<(), StartError> {
     let mut wrong = vec![];

@@ -15,7 +15,8 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<bool> {
     // A smoke run is not worth the wait for the whole program's optimisation.
     let profile = if args.quick { "release" } else { "production" };
     eprintln!("xtask: building the bench ({profile})");
-    let build = ["build", "--profile", profile, "--package", "bench", "--features", "bench/servers"];
+    let build =
+        ["build", "--profile", profile, "--package", "bench", "--features", "bench/servers"];
     let mut build = workspace.cargo("cargo", &build).output(Output::Stderr).spawn()?;
     if !build.wait()?.success() {
         bail!("the bench does not build");

@@ -25,7 +25,7 @@ use super::{
     decider::{Decider, Job, Work},
     limits::{Backoff, Limits},
     pace::Pace,
-    relay::Offered,
+    relay::Fan,
     signal::{halted, opened, raised},
     status::{Gate, Status},
 };
@@ -48,7 +48,7 @@ pub(crate) struct Intake<S: Service> {
     pub(crate) status: Arc<Status>,
     pub(crate) jobs: mpsc::Receiver<Box<dyn Job>>,
     pub(crate) agenda: AgendaWays,
-    pub(crate) fresh: mpsc::Sender<Arc<Vec<Offered>>>,
+    pub(crate) fresh: Fan,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) group: String,
     /// The topics to read.

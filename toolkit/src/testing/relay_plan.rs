@@ -82,7 +82,7 @@ pub fn round(
         event: event.clone(),
         follows: *follows,
     };
-    rounds.offer(&offered.iter().map(offer).collect::<Vec<_>>());
+    rounds.offer(offered.iter().map(offer).collect());
     rounds.whole().ok()?;
     let most = plan::Most { records: max, bytes: usize::MAX };
     rounds.prepare(&ServiceIdentity::new(service), most);

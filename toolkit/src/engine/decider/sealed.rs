@@ -202,11 +202,10 @@ impl<S: Service> Decider<S> {
         }
         // A batch that the store refused is being bisected: grow back slowly.
         self.batch_works = (self.batch_works * 2).min(self.limits.batch_works_max);
-        Settled {
-            fresh: numbered(&append.events, appended),
-            moved: append.positions.iter().map(|p| (p.source.clone(), p.next_offset)).collect(),
-            due: sealed.agenda.due(),
-        }
+        let moved = append.positions.iter().map(|p| (p.source.clone(), p.next_offset)).collect();
+        let events = Arc::try_unwrap(sealed.append)
+            .map_or_else(|shared| shared.events.clone(), |own| own.events);
+        Settled { fresh: numbered(events, appended), moved, due: sealed.agenda.due() }
     }
 
     fn count(&self, append: &Append, outcomes: &Outcomes, answered: usize) {
@@ -459,26 +458,26 @@ fn client_error(error: &HandlerError) -> ClientError {
 }
 
 /// The public events of an append, with the numbers that the store gave them.
-fn numbered(events: &[NewEvent], appended: &Appended) -> Vec<Offered> {
+fn numbered(events: Vec<NewEvent>, appended: &Appended) -> Vec<Offered> {
     let mut next: HashMap<Lane, LaneSeq> = appended.first_in_lane.iter().copied().collect();
     let mut last: HashMap<Lane, EventId> = appended.follows.iter().copied().collect();
     let mut numbered = vec![];
     for event in events {
-        let Some(route) = &event.route else { continue };
+        let Some(route) = event.route else { continue };
         let Some(seq) = next.get_mut(&route.lane) else { continue };
-        let published = Published { lane: route.lane, lane_seq: *seq, key: route.key.clone() };
+        let published = Published { lane: route.lane, lane_seq: *seq, key: route.key };
         *seq += 1;
         let follows = last.insert(route.lane, event.id);
         let event = RecordedEvent {
             id: event.id,
-            stream: event.stream.clone(),
+            stream: event.stream,
             version: event.version,
-            event_type: event.event_type.clone(),
-            payload: event.payload.clone(),
+            event_type: event.event_type,
+            payload: event.payload,
             saga: event.saga,
-            causation: event.causation.clone(),
+            causation: event.causation,
             time: event.time,
-            trace: event.trace.clone(),
+            trace: event.trace,
             published: Some(published),
         };
         numbered.push(Offered { event, follows });

@@ -160,10 +160,11 @@ impl<S: Service> Running<S> {
                 self.parts.status.trouble("store", None);
                 let took = self.parts.runtime.clock.now().since(self.sealed_at);
                 self.parts.status.gauges.append.observe_time(took);
+                // Its events go on from here: nobody else is to hold them.
+                self.commit.append = None;
                 let settled = self.parts.decider.committed(&appended);
                 if !settled.fresh.is_empty() {
-                    // A relay that is behind reads the store instead: nothing waits here, nothing is lost.
-                    let _ = self.parts.fresh.try_send(Arc::new(settled.fresh));
+                    self.parts.fresh.hand_over(settled.fresh);
                 }
                 if settled.due.is_some() {
                     self.parts.agenda.due.send_replace(settled.due);

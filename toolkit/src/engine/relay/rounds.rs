@@ -111,7 +111,7 @@ impl Rounds {
     }
 
     /// Takes events from memory, as far as they follow on: by number, and by the event before them.
-    pub(crate) fn offer(&mut self, offered: &[Offered]) {
+    pub(crate) fn offer(&mut self, offered: Vec<Offered>) {
         for Offered { event, follows } in offered {
             let Some(published) = &event.published else { continue };
             let Some(lane) = self.lanes.get_mut(&published.lane) else { continue };
@@ -121,8 +121,8 @@ impl Rounds {
             if !next || lane.queue.len() >= QUEUE_EVENTS_MAX {
                 continue;
             }
-            if *follows == lane.last || unasked {
-                lane.push(event.clone());
+            if follows == lane.last || unasked {
+                lane.push(event);
             } else if let (Some(_), Some(expected)) = (follows, lane.last) {
                 let (lane, seq) = (published.lane, lane.end());
                 self.parted.get_or_insert(Parted { lane, seq, expected });

@@ -36,7 +36,7 @@ fn begun() -> Rounds {
 /// Publishes the next events, so many of them.
 fn publish(rounds: &mut Rounds, count: u64) {
     let first = rounds.position(LANE) + 1;
-    rounds.offer(&(first..first + count).map(|seq| event(seq, b"{}")).collect::<Vec<_>>());
+    rounds.offer((first..first + count).map(|seq| event(seq, b"{}")).collect());
     rounds.prepare(&ServiceIdentity::new("thing"), Most { records: 1_000, bytes: 1_000_000 });
     assert_eq!(rounds.take().len() as u64, count);
     rounds.published();
@@ -77,7 +77,7 @@ fn a_floor_that_cannot_be_written_is_not_tried_again_each_round() {
 fn a_round_is_bounded_by_records_and_by_bytes() {
     let identity = ServiceIdentity::new("thing");
     let mut rounds = begun();
-    rounds.offer(&(1..=10).map(|seq| event(seq, b"12345678")).collect::<Vec<_>>());
+    rounds.offer((1..=10).map(|seq| event(seq, b"12345678")).collect());
     rounds.prepare(&identity, Most { records: 4, bytes: 1_000 });
     assert!(rounds.is_full(Most { records: 4, bytes: 1_000 }));
     assert_eq!(rounds.take().len(), 4);
