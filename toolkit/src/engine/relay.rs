@@ -9,7 +9,7 @@ mod fan;
 mod plan;
 mod rounds;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// What the relay decides without any I/O.
 #[cfg(any(test, feature = "testing"))]
@@ -85,6 +85,19 @@ enum End {
     Open(String),
 }
 
+/// The last commit, and how long the log had better rest after it.
+struct Committed {
+    at: Timestamp,
+    rest: Duration,
+}
+
+impl Committed {
+    /// What is left of the rest: never more than all of it, also when the clock was set back.
+    fn rest(&self, now: Timestamp) -> Duration {
+        self.rest.saturating_sub(now.since(self.at))
+    }
+}
+
 impl From<LogError> for End {
     fn from(error: LogError) -> Self {
         match error {
@@ -149,7 +162,7 @@ impl Relay {
     }
 
     /// Shutting down cuts one pause short, not all: a log that does not answer is not asked in a spin.
-    async fn pause(&mut self, pause: std::time::Duration) {
+    async fn pause(&mut self, pause: Duration) {
         let sleep = self.runtime.clock.sleep(pause);
         if *self.flush.borrow() {
             return sleep.await;
@@ -227,7 +240,7 @@ impl Relay {
         let longest = self.limits.relay_pace_under_load.min(self.limits.lease_ttl / 3);
         let mut pace = Pace::new(longest);
         let mut compared = self.runtime.clock.now();
-        let mut rested = compared;
+        let mut committed = Committed { at: compared, rest: Duration::ZERO };
         loop {
             if self.runtime.clock.now().since(leased) > self.limits.lease_ttl / 3 {
                 leased = self.renew().await?;
@@ -257,11 +270,11 @@ impl Relay {
                 }
                 continue;
             }
-            self.keep_pace(&mut rounds, &pace, rested).await;
+            self.keep_pace(&mut rounds, &pace, &committed).await;
             rounds.whole()?;
             pace.started(self.runtime.clock.now(), rounds.prepared());
             publisher = self.publish(publisher, &mut rounds).await?;
-            rested = self.runtime.clock.now().plus(publisher.rest());
+            committed = Committed { at: self.runtime.clock.now(), rest: publisher.rest() };
             backoff.reset();
             rounds.published();
             let lane = rounds.far_from_floor(self.limits.floor_every_events);
@@ -288,7 +301,7 @@ impl Relay {
 
     /// Under load, rounds start some time apart, so that they grow; one that is full goes at once, and
     /// so does the last one. All let the log rest after the last commit.
-    async fn keep_pace(&mut self, rounds: &mut Rounds, pace: &Pace, rested: Timestamp) {
+    async fn keep_pace(&mut self, rounds: &mut Rounds, pace: &Pace, last_commit: &Committed) {
         let most = self.most();
         let mut flush = self.flush.clone();
         let mut last = *flush.borrow();
@@ -296,7 +309,7 @@ impl Relay {
             let full = rounds.is_full(most);
             let now = self.runtime.clock.now();
             let paced = if full || last { None } else { pace.pause(now) };
-            let rest = rested.since(now);
+            let rest = last_commit.rest(now);
             let Some(pause) = paced.max((!rest.is_zero()).then_some(rest)) else { return };
             tokio::select! {
                 biased;
@@ -415,5 +428,20 @@ impl Relay {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_is_over_in_its_time_and_no_longer_where_the_clock_is_set_back() {
+        let (at, rest) = (Timestamp(3_600_000_000), Duration::from_millis(3));
+        let committed = Committed { at, rest };
+        assert_eq!(committed.rest(at), rest);
+        assert_eq!(committed.rest(at.plus(Duration::from_millis(2))), Duration::from_millis(1));
+        assert_eq!(committed.rest(at.plus(Duration::from_secs(1))), Duration::ZERO);
+        assert_eq!(committed.rest(Timestamp::default()), rest);
     }
 }
