@@ -117,21 +117,24 @@ impl Headers {
     /// The value of this name; the last one when there are several.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        let mut slots = self.slots.iter().rev();
-        let found = match KNOWN.iter().position(|known| *known == name) {
-            Some(n) => slots.find(|slot| matches!(slot.name, Name::Known(own) if own == n)),
-            None => slots.find(|slot| match slot.name {
-                Name::Known(_) => false,
-                Name::Text(place) => self.part(place) == name.as_bytes(),
-            }),
-        };
-        found.map(|slot| self.part(slot.value))
+        if let Some(n) = KNOWN.iter().position(|known| *known == name) {
+            return self.known(Known(n));
+        }
+        self.last(|own| match own {
+            Name::Known(_) => false,
+            Name::Text(place) => self.part(place) == name.as_bytes(),
+        })
     }
 
     /// As [`get`](Self::get), without comparing names.
     pub(crate) fn known(&self, known: Known) -> Option<&[u8]> {
-        let is = |slot: &&Slot| matches!(slot.name, Name::Known(n) if n == known.0);
-        self.slots.iter().rev().find(is).map(|slot| self.part(slot.value))
+        self.last(|own| matches!(own, Name::Known(n) if n == known.0))
+    }
+
+    /// The value of the last one of such a name.
+    fn last(&self, is: impl Fn(Name) -> bool) -> Option<&[u8]> {
+        let slot = self.slots.iter().rev().find(|slot| is(slot.name));
+        slot.map(|slot| self.part(slot.value))
     }
 
     /// All of them, in order.

@@ -79,7 +79,12 @@ pub fn header<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
 /// The lane number in a record's headers, when there is one that can be read.
 #[must_use]
 pub fn lane_seq(headers: &Headers) -> Option<LaneSeq> {
-    header(headers, name::LANE_SEQ).and_then(parse_number).filter(|seq| *seq > 0)
+    header(headers, name::LANE_SEQ).and_then(parse_seq)
+}
+
+/// Numbers in a lane begin at 1.
+fn parse_seq(text: &[u8]) -> Option<LaneSeq> {
+    parse_number(text).filter(|seq| *seq > 0)
 }
 
 /// A plain decimal number that also fits a signed column of a database: no sign, no blanks.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    EVENT_TYPE_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, OUR_SOURCE, headers_from_json, lane_seq,
-    name, parse_number, structured,
+    EVENT_TYPE_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, OUR_SOURCE, headers_from_json, name,
+    parse_number, parse_seq, structured,
 };
 use crate::{
     id::{
@@ -309,7 +309,7 @@ impl<'a> Read<'a> {
                 name::LANE_SEQ
             ));
         };
-        lane_seq(&self.record.headers)
+        parse_seq(value)
             .ok_or_else(|| format!("{} is {}, no number from 1", name::LANE_SEQ, shown(value)))
     }
 
