@@ -314,9 +314,8 @@ impl<S: Service> Decider<S> {
 
     /// Another has them, or they were set anew: what was decided on them is void.
     pub(super) fn forget_agenda(&mut self, ids: &[AgendaId]) {
-        let gone =
-            |work: &Work| matches!(work, Work::Agenda(agenda) if ids.contains(&agenda.item.id));
-        self.pending.remove(|work| !gone(work));
+        self.pending
+            .remove(|work| matches!(work, Work::Agenda(agenda) if ids.contains(&agenda.item.id)));
     }
 }
 

@@ -52,15 +52,15 @@ impl Queue {
         self.works.iter_mut().map(|(_, work)| work)
     }
 
-    /// Takes out what does not stay, in order.
-    pub(super) fn remove(&mut self, mut stays: impl FnMut(&Work) -> bool) -> Vec<Work> {
+    /// Takes out those for which `goes` says so, in order.
+    pub(super) fn remove(&mut self, mut goes: impl FnMut(&Work) -> bool) -> Vec<Work> {
         let mut removed = vec![];
         for _ in 0..self.len() {
             let Some(work) = self.pop_front() else { break };
-            if stays(&work) {
-                self.push_back(work);
-            } else {
+            if goes(&work) {
                 removed.push(work);
+            } else {
+                self.push_back(work);
             }
         }
         removed
@@ -96,7 +96,7 @@ mod tests {
         let lanes = |works: &[Work]| -> Vec<u32> {
             works.iter().filter_map(Work::source).map(|source| source.lane.0).collect()
         };
-        let removed = queue.remove(|work| work.source() != Some(&lane(2)));
+        let removed = queue.remove(|work| work.source() == Some(&lane(2)));
         assert_eq!(lanes(&removed), [2, 2]);
         let left: Vec<Work> = queue.drain().collect();
         assert_eq!(lanes(&left), [9, 1, 1, 3]);

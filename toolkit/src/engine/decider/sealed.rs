@@ -344,7 +344,7 @@ impl<S: Service> Decider<S> {
     /// Nothing of this lane may be appended by us any more (P2).
     pub(crate) fn drop_lane(&mut self, lane: &SourceLane) {
         self.lanes.lose(lane);
-        self.pending.remove(|work| work.source() != Some(lane));
+        self.pending.remove(|work| work.source() == Some(lane));
         if self.open.works.iter().any(|work| work.source() == Some(lane)) {
             self.reopen();
         }
@@ -372,7 +372,7 @@ impl<S: Service> Decider<S> {
 
     fn answer_repeated(&mut self, causes: &[CauseId]) {
         let repeats = |work: &Work| matches!(work, Work::Command(job) if job.cause().is_some_and(|cause| causes.contains(&cause)));
-        for work in self.pending.remove(|work| !repeats(work)) {
+        for work in self.pending.remove(repeats) {
             if let Work::Command(job) = work {
                 job.fail(JobFailure::AlreadyDone);
             }
