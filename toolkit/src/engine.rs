@@ -30,7 +30,7 @@ use limits::Backoff;
 pub use limits::{KEPT_MIN, Limits, RetryPolicy};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use relay::pure as relay_plan;
-use relay::{Fan, Offered, Relay};
+use relay::{Fan, Offered, Relay, shard_of};
 use status::Status;
 pub use status::{Counters, Health};
 use tokio::sync::{mpsc, watch};
@@ -332,7 +332,10 @@ impl<S: Service> Engine<S> {
             self.config.instance.clone().unwrap_or_else(|| self.runtime.new_uuid().to_string());
         let relay = |(shard, fresh): (u32, mpsc::Receiver<_>)| Relay {
             shard,
-            lanes: (0..self.config.lanes).filter(|lane| lane % shards == shard).map(Lane).collect(),
+            lanes: (0..self.config.lanes)
+                .map(Lane)
+                .filter(|lane| shard_of(*lane, shards as usize) == shard as usize)
+                .collect(),
             topic: topic.clone(),
             identity: ServiceIdentity::new(S::NAME),
             registration: registration.clone(),

@@ -20,7 +20,7 @@ pub(crate) mod pure {
     };
 }
 
-pub(crate) use fan::Fan;
+pub(crate) use fan::{Fan, shard_of};
 pub(crate) use rounds::Offered;
 use rounds::{Most, Parted, Rounds};
 use tokio::sync::{mpsc, watch};
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     id::Lane,
-    log::{EventLog, LogError, Publisher, record},
+    log::{Doubt, EventLog, LogError, Publisher, record},
     mutant::{Mutant, broken},
     runtime::{BoxFuture, Runtime, Timestamp},
     store::{EventStore, Registration},
@@ -103,6 +103,16 @@ impl From<LogError> for End {
         match error {
             LogError::Fenced(_) => Self::LostLease,
             error => Self::Trouble(error.to_string()),
+        }
+    }
+}
+
+impl From<Doubt> for End {
+    fn from(doubt: Doubt) -> Self {
+        match doubt.fenced {
+            // A later owner of the id. Ask for the lease before taking the epoch back from it.
+            true => Self::LostLease,
+            false => Self::Doubt(doubt.reason),
         }
     }
 }
@@ -361,12 +371,10 @@ impl Relay {
                 add(&self.status.counters.events_published, count);
                 prepared.map(|()| publisher)
             }
-            // Fenced: a later owner of the id. Ask for the lease before taking the epoch back from it.
-            Err(doubt) if doubt.fenced => Err(End::LostLease),
-            Err(_) if broken(Mutant::DoubtIsSuccess) => {
+            Err(doubt) if !doubt.fenced && broken(Mutant::DoubtIsSuccess) => {
                 Ok(self.log.publisher(&self.transactional_id, &self.topic).await?)
             }
-            Err(doubt) => Err(End::Doubt(doubt.reason)),
+            Err(doubt) => Err(doubt.into()),
         }
     }
 

@@ -30,11 +30,7 @@ impl Relay {
         }
         tracing::warn!(id = %self.transactional_id, lanes = ?open, "a transaction hangs at the log's end: it is aborted");
         add(&self.status.counters.relay_hanging, 1);
-        match publisher.abort_hanging(&open).await {
-            Ok(()) => Ok(()),
-            Err(doubt) if doubt.fenced => Err(End::LostLease),
-            Err(doubt) => Err(End::Doubt(doubt.reason)),
-        }
+        Ok(publisher.abort_hanging(&open).await?)
     }
 
     /// What is open behind our own abort is another producer's.

@@ -3,10 +3,16 @@
 use tokio::sync::mpsc;
 
 use super::rounds::Offered;
+use crate::id::Lane;
+
+/// Which shard publishes a lane, of so many (P9).
+pub(crate) fn shard_of(lane: Lane, shards: usize) -> usize {
+    lane.0 as usize % shards
+}
 
 /// Hands each relay the events of its lanes. One that is behind reads them from the store instead: nothing waits
 /// here, and nothing is lost.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Fan {
     shards: Vec<mpsc::Sender<Vec<Offered>>>,
 }
@@ -29,8 +35,7 @@ impl Fan {
         let mut parts: Vec<Vec<Offered>> = self.shards.iter().map(|_| vec![]).collect();
         for offered in events {
             let Some(published) = &offered.event.published else { continue };
-            let shard = published.lane.0 as usize % parts.len();
-            parts[shard].push(offered);
+            parts[shard_of(published.lane, self.shards.len())].push(offered);
         }
         for (shard, part) in self.shards.iter().zip(parts) {
             if !part.is_empty() {

@@ -29,6 +29,12 @@ pub(crate) struct Most {
     pub(crate) bytes: usize,
 }
 
+impl Most {
+    fn is_reached(self, records: &[NewRecord], bytes: usize) -> bool {
+        records.len() >= self.records || bytes >= self.bytes
+    }
+}
+
 /// Where a lane stands when a tenure begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
@@ -199,7 +205,7 @@ impl Rounds {
             self.lanes.range(first..).chain(self.lanes.range(..first)).map(|(l, _)| *l).collect();
         for id in order {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            while self.prepared.len() < most.records && self.prepared_bytes < most.bytes {
+            while !most.is_reached(&self.prepared, self.prepared_bytes) {
                 let event = match broken(Mutant::LaneReversed) {
                     true => lane.queue.pop_back(),
                     false => lane.queue.pop_front(),
@@ -218,7 +224,7 @@ impl Rounds {
 
     /// Whether the next round takes no more.
     pub(super) fn is_full(&self, most: Most) -> bool {
-        self.prepared.len() >= most.records || self.prepared_bytes >= most.bytes
+        most.is_reached(&self.prepared, self.prepared_bytes)
     }
 
     /// How many records the next round has so far.
