@@ -4,15 +4,13 @@
 use std::{fmt::Write as _, sync::mpsc};
 
 use anyhow::Result;
+use quadrille::engine::Limits;
 use rdkafka::message::{Header, OwnedHeaders};
 
 use super::{
     producer::{Producer, Record},
     sql::Event,
 };
-
-/// Records in one transaction: as many as the toolkit's.
-const RECORDS_MAX: usize = 4_000;
 
 /// A public event with its number in its lane.
 pub(crate) struct Numbered {
@@ -48,6 +46,8 @@ fn publish(
     inbox: &mpsc::Receiver<Vec<Numbered>>,
 ) -> Result<()> {
     let source = format!("/quadrille/{service}");
+    // As many in a transaction as the toolkit's.
+    let records_max = Limits::default().relay_records_max;
     let mut waiting: Vec<Numbered> = vec![];
     loop {
         if waiting.is_empty() {
@@ -57,7 +57,7 @@ fn publish(
         while let Ok(events) = inbox.try_recv() {
             waiting.extend(events);
         }
-        let rest = waiting.split_off(waiting.len().min(RECORDS_MAX));
+        let rest = waiting.split_off(waiting.len().min(records_max));
         let mut text = String::with_capacity(64);
         producer.publish(waiting.iter().map(|numbered| {
             let event = &numbered.event;

@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use quadrille::log::{EventLog as _, TopicSpec};
+use quadrille::{
+    engine::Limits,
+    log::{EventLog as _, TopicSpec},
+};
 use sqlx::{Connection as _, PgConnection};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -24,8 +27,6 @@ use crate::{
     stage::{ACCOUNTS, Driver, Ends, Homes, LANES, Market, PLENTY, SERVICES, command},
 };
 
-/// As the toolkit's default.
-const WORKS_MAX: usize = 2_048;
 const COMMANDS_MAX: usize = 4_096;
 
 /// The four loops at work.
@@ -79,7 +80,7 @@ impl RawStack {
             topics,
             lanes: LANES,
             relay: Some(relay),
-            works_max: WORKS_MAX,
+            works_max: Limits::default().batch_works_max,
         };
         let service = Service::new(business, place, commands, self.ends.clone());
         self.tasks.push(tokio::spawn(service.run(|_| {})));

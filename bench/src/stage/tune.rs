@@ -22,10 +22,10 @@ pub(crate) fn kafka_from_environment(config: &mut KafkaConfig) {
     let text = std::env::var(VARIABLE).unwrap_or_default();
     for setting in text.split(',') {
         let Some((name, value)) = setting.split_once('=') else { continue };
-        let millis = |default| Duration::from_millis(value.parse().unwrap_or(default));
+        let Ok(millis) = value.parse().map(Duration::from_millis) else { continue };
         match name {
-            "fetch_wait" => config.limits.fetch_wait = millis(50),
-            "rest" => config.limits.commit_rest = millis(3),
+            "fetch_wait" => config.limits.fetch_wait = millis,
+            "rest" => config.limits.commit_rest = millis,
             _ => {}
         }
     }
