@@ -14,8 +14,10 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use super::ends::Ends;
 use crate::{context::Context, meter::Run, sample::percentile};
 
-/// Orders that are begun and not ended, when as many as go through are placed.
+/// Orders that are begun and not ended, when as many as go through are placed. A smoke run is
+/// made of a slow build as well, where so many would go through the services as one long wave.
 const IN_FLIGHT: u64 = 6_000;
+const IN_FLIGHT_QUICK: u64 = 500;
 /// Commands that are under way at the same time.
 const COMMANDS_AT_ONCE: usize = 2_000;
 /// From the last order to its end.
@@ -26,6 +28,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 pub(crate) struct Driver {
     ends: Arc<Ends>,
     stop: AtomicBool,
+}
+
+/// What of a run counts.
+#[derive(Clone, Copy)]
+struct Span {
+    warm_up: Duration,
+    /// The least time.
+    time: Duration,
+    /// The fewest orders that end in it.
+    at_least: u64,
 }
 
 /// How long sagas took, in milliseconds.
@@ -40,7 +52,9 @@ impl Driver {
         Self { ends, stop: AtomicBool::new(false) }
     }
 
-    /// As many sagas as go through: those that end within the time, after some warm-up.
+    /// As many sagas as go through: those that end within the time, after some warm-up. Orders
+    /// move in waves, a batch of each service at a time; so the time goes on until at least as
+    /// many have ended as are in flight at once.
     pub(crate) async fn saturate(
         &self,
         context: &Context,
@@ -48,8 +62,9 @@ impl Driver {
         warm_up: Duration,
         time: Duration,
     ) -> Result<Run> {
-        let room = || self.ends.begun() - self.ends.ended() < IN_FLIGHT;
-        self.run(context, place, room, warm_up, time).await
+        let in_flight = context.size(IN_FLIGHT_QUICK, IN_FLIGHT);
+        let room = || self.ends.begun() - self.ends.ended() < in_flight;
+        self.run(context, place, room, Span { warm_up, time, at_least: in_flight }).await
     }
 
     /// So many a second; how long they took from the moment at which they were due.
@@ -63,7 +78,7 @@ impl Driver {
     ) -> Result<Latencies> {
         let (started, first) = (Instant::now(), self.ends.begun());
         let due = || ((self.ends.begun() - first) as f64) < started.elapsed().as_secs_f64() * rate;
-        self.run(context, place, due, warm_up, time).await?;
+        self.run(context, place, due, Span { warm_up, time, at_least: 1 }).await?;
         let mut latencies = self.ends.take_latencies();
         let wanted = rate * time.as_secs_f64();
         ensure!(
@@ -81,21 +96,17 @@ impl Driver {
         context: &Context,
         place: impl AsyncFn(u64) -> Result<()>,
         may_begin: impl Fn() -> bool,
-        warm_up: Duration,
-        time: Duration,
+        span: Span,
     ) -> Result<Run> {
         self.stop.store(false, Ordering::Relaxed);
         let timing = async {
             // A group's first assignment takes its time.
-            let first = self.ends.ended();
-            let deadline = Instant::now() + QUIET_LIMIT;
-            while self.ends.ended() == first && Instant::now() < deadline {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-            tokio::time::sleep(warm_up).await;
+            self.until_ended(self.ends.ended() + 1).await;
+            tokio::time::sleep(span.warm_up).await;
             self.ends.note_latencies();
             let (meter, before) = (context.meter(), self.ends.ended());
-            tokio::time::sleep(time).await;
+            tokio::time::sleep(span.time).await;
+            self.until_ended(before + span.at_least).await;
             let run = meter.stop(self.ends.ended() - before);
             self.stop.store(true, Ordering::Relaxed);
             run
@@ -103,8 +114,22 @@ impl Driver {
         let (run, placed) = tokio::join!(timing, self.feed(place, may_begin));
         placed?;
         self.until_quiet().await?;
-        ensure!(run.items > 0, "no order ended in {time:?}");
+        ensure!(
+            run.items >= span.at_least,
+            "only {} orders ended in {:?}, and {} make a figure",
+            run.items,
+            run.wall,
+            span.at_least
+        );
         Ok(run)
+    }
+
+    /// Until so many orders have ended in all, or it is clear that they will not.
+    async fn until_ended(&self, count: u64) {
+        let deadline = Instant::now() + QUIET_LIMIT;
+        while self.ends.ended() < count && Instant::now() < deadline {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     async fn feed(
@@ -131,16 +156,10 @@ impl Driver {
     }
 
     async fn until_quiet(&self) -> Result<()> {
-        let deadline = Instant::now() + QUIET_LIMIT;
-        while self.ends.ended() < self.ends.begun() {
-            ensure!(
-                Instant::now() < deadline,
-                "{} of {} orders ended within {QUIET_LIMIT:?}",
-                self.ends.ended(),
-                self.ends.begun()
-            );
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        // Nothing is begun any more.
+        self.until_ended(self.ends.begun()).await;
+        let (ended, begun) = (self.ends.ended(), self.ends.begun());
+        ensure!(ended == begun, "{ended} of {begun} orders ended within {QUIET_LIMIT:?}");
         Ok(())
     }
 }
