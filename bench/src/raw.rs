@@ -15,5 +15,5 @@ mod stack;
 
 pub(crate) use business::{Business, Payment};
 pub(crate) use consumer::start as consume;
-pub(crate) use service::{Place, Service};
+pub(crate) use service::{Place, Service, begun};
 pub(crate) use stack::{RawStack, accounts, opened, prepare};

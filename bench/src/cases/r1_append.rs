@@ -260,6 +260,7 @@ fn by_hand(append: &Append) -> Result<Batch> {
             event_type: "BILLED_ORDER",
             causation: event.causation.clone(),
             key: route.map(|route| route.key.to_string()),
+            trace: event.trace.clone(),
             payload: event.payload.to_vec(),
         })
     };

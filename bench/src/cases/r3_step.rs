@@ -35,7 +35,8 @@ use crate::{
     figure::Target,
     meter::Run,
     raw::{
-        Business as _, Payment, Place, Service, accounts, consume, opened, prepare, sql::Writer,
+        Business as _, Payment, Place, Service, accounts, begun, consume, opened, prepare,
+        sql::Writer,
     },
     silent::Silent,
     stage::{Ends, LANES, Market, SERVICES, command},
@@ -102,16 +103,18 @@ fn records(orders: u64) -> Result<Vec<NewRecord>> {
         let created = OrderCreated { order, customer, account, lines, total, destination };
         let Lane(lane) = lane_of(key.as_bytes(), LANES);
         heads[lane as usize] += 1;
+        let saga = runtime.new_uuid();
         let event = RecordedEvent {
             id: EventId(runtime.new_uuid()),
             stream: StreamId::new("order", &key)?,
             version: 1,
             event_type: OrderCreated::TYPE.into(),
             payload: serde_json::to_vec(&created)?.into(),
-            saga: SagaId(runtime.new_uuid()),
+            saga: SagaId(saga),
             causation: runtime.new_uuid().to_string(),
             time: runtime.clock.now(),
-            trace: None,
+            // As orders have it that come from the service.
+            trace: Some(begun(saga, runtime.new_uuid())),
             published: Some(Published {
                 lane: Lane(lane),
                 lane_seq: heads[lane as usize],

@@ -47,10 +47,10 @@ async fn run(context: &Context) -> Result<()> {
     let (append, look) = store(context, tries).await?;
     let published = log(context, tries).await?;
     let trips = APPENDS * append + LOOKS * look + PUBLISHED * published;
-    millis(context, "r7.append", "round trip: one append", &[append], Target::None)?;
-    millis(context, "r7.look", "round trip: one look at the store", &[look], Target::None)?;
-    millis(context, "r7.publish", "round trip: published and read", &[published], Target::None)?;
-    millis(context, "r7.trips", "a saga's round trips, summed", &[trips], Target::None)?;
+    millis(context, "r7.append", "round trip: one append", &[append], Target::None);
+    millis(context, "r7.look", "round trip: one look at the store", &[look], Target::None);
+    millis(context, "r7.publish", "round trip: published and read", &[published], Target::None);
+    millis(context, "r7.trips", "a saga's round trips, summed", &[trips], Target::None);
     let half = one(context, Setup::default()).await?.per_second() / 2.0;
     let (mut p50, mut p99) = (vec![], vec![]);
     for _ in 0..context.size(1, 3) {

@@ -32,6 +32,7 @@ pub(crate) struct Message {
     pub(crate) saga: Uuid,
     pub(crate) event_type: String,
     pub(crate) key: String,
+    pub(crate) trace: Option<Arc<str>>,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -101,6 +102,7 @@ fn read(
 fn decode(message: &BorrowedMessage<'_>, topics: &[String]) -> Result<Message> {
     let headers = message.headers().context("no headers")?;
     let (mut seq, mut id, mut saga, mut event_type) = (None, None, None, None);
+    let mut trace = None;
     for header in headers.iter() {
         let Some(value) = header.value else { continue };
         let text = || std::str::from_utf8(value);
@@ -108,6 +110,7 @@ fn decode(message: &BorrowedMessage<'_>, topics: &[String]) -> Result<Message> {
             "ce_laneseq" => seq = Some(text()?.parse()?),
             "ce_id" => id = Some(text()?.parse()?),
             "ce_correlationid" => saga = Some(text()?.parse()?),
+            "traceparent" => trace = Some(text()?.into()),
             "ce_type" => event_type = Some(text()?.to_owned()),
             _ => {}
         }
@@ -125,6 +128,7 @@ fn decode(message: &BorrowedMessage<'_>, topics: &[String]) -> Result<Message> {
         saga: saga.context("no saga")?,
         event_type: event_type.context("no type")?,
         key: key.to_owned(),
+        trace,
         payload: payload.to_vec(),
     })
 }

@@ -77,7 +77,7 @@ fn publish(
 fn headers(numbered: &Numbered, source: &str, text: &mut String) -> OwnedHeaders {
     let Numbered { event, seq } = numbered;
     let key = event.key.as_deref().unwrap_or_default();
-    let mut headers = OwnedHeaders::new_with_capacity(15);
+    let mut headers = OwnedHeaders::new_with_capacity(16);
     let mut add = |name: &str, value: std::fmt::Arguments<'_>| {
         text.clear();
         // Writing to a string does not fail.
@@ -101,5 +101,8 @@ fn headers(numbered: &Numbered, source: &str, text: &mut String) -> OwnedHeaders
     add("ce_lane", format_args!("{}", event.lane.unwrap_or_default()));
     add("ce_laneseq", format_args!("{seq}"));
     add("ce_streamversion", format_args!("{}", event.version));
+    if let Some(trace) = &event.trace {
+        add("traceparent", format_args!("{trace}"));
+    }
     headers
 }

@@ -160,6 +160,7 @@ impl<B: Business> Service<B> {
                     lanes: self.lanes,
                     saga: message.saga,
                     causation: message.id,
+                    trace: message.trace.clone().unwrap_or_else(|| begun(message.saga, message.id)),
                 };
                 self.business.message(&message, there, &mut out)?;
             }
@@ -173,8 +174,9 @@ impl<B: Business> Service<B> {
         let mut next = Some(first);
         while let Some(Work { command, answer }) = next {
             let (saga, causation) = (self.ids.next(), self.ids.next());
+            let trace = begun(saga, causation);
             let (open, ids) = (&mut self.open, &mut self.ids);
-            let mut out = Out { open, ids, lanes: self.lanes, saga, causation };
+            let mut out = Out { open, ids, lanes: self.lanes, saga, causation, trace };
             self.business.command(command, &mut out)?;
             self.open.answers.push(answer);
             self.open.works += 1;
@@ -254,6 +256,7 @@ pub(crate) struct Out<'a> {
     lanes: u32,
     saga: Uuid,
     causation: Uuid,
+    trace: Arc<str>,
 }
 
 impl Out<'_> {
@@ -293,6 +296,7 @@ impl Out<'_> {
             saga: self.saga,
             key: key.to_owned(),
             causation: self.causation.to_string(),
+            trace: Some(self.trace.clone()),
             payload,
         });
         id
@@ -320,9 +324,16 @@ impl Out<'_> {
             event_type,
             causation: self.causation.to_string(),
             key: None,
+            trace: Some(self.trace.clone()),
             payload,
         }
     }
+}
+
+/// The trace of a saga that nobody traces, as the toolkit has it: each event carries it on.
+pub(crate) fn begun(saga: Uuid, cause: Uuid) -> Arc<str> {
+    let (_, span) = cause.as_u64_pair();
+    format!("00-{}-{span:016x}-01", saga.simple()).into()
 }
 
 /// Microseconds since 1970.

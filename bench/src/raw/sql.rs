@@ -5,6 +5,8 @@
 //! or nothing, in one round trip. An array of one
 //! composite type is taken apart faster than an array for each column, so this uses one too.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result, ensure};
 use order::TimeIsUp;
 use quadrille::DomainEvent as _;
@@ -39,9 +41,9 @@ counted AS (
 lanes_of AS (SELECT array_agg(lane ORDER BY lane) AS lanes, array_agg(before ORDER BY lane) AS befores,
                     array_agg(before_id ORDER BY lane) AS follows FROM counted),
 written AS (
-    INSERT INTO events (version, time, lane_seq, lane, id, saga, stream, event_type, causation, key, payload)
+    INSERT INTO events (version, time, lane_seq, lane, id, saga, stream, event_type, causation, key, trace, payload)
     SELECT e.version, e.time, l.befores[e.at_lane] + e.nth, l.lanes[e.at_lane], e.id, e.saga, e.stream,
-           e.event_type, e.causation, e.key, e.payload
+           e.event_type, e.causation, e.key, e.trace, e.payload
       FROM lanes_of l, unnest($9::new_event[]) e),
 caused AS (
     INSERT INTO causes (id, at, in_lanes, firsts) SELECT $10, $14, l.lanes, l.befores FROM lanes_of l)",
@@ -64,16 +66,16 @@ const APPEND_AND_PLAN: &str = append!(
     ",
 cleared AS (DELETE FROM agenda WHERE id = ANY ($16::uuid[])),
 promised AS (
-    INSERT INTO agenda (set_at, due, attempts, id, token, saga, begun, kind, state, name, key, causation, reason, payload)
-    SELECT $14, d.due, 0, d.id, d.id, d.saga, false, 'deadline', 'pending', $17, d.key, d.causation, '', d.payload
-      FROM unnest($18::uuid[], $19::int8[], $20::uuid[], $21::text[], $22::text[], $23::bytea[])
-           d(id, due, saga, key, causation, payload))"
+    INSERT INTO agenda (set_at, due, attempts, id, token, saga, begun, kind, state, name, key, causation, trace, reason, payload)
+    SELECT $14, d.due, 0, d.id, d.id, d.saga, false, 'deadline', 'pending', $17, d.key, d.causation, d.trace, '', d.payload
+      FROM unnest($18::uuid[], $19::int8[], $20::uuid[], $21::text[], $22::text[], $23::text[], $24::bytea[])
+           d(id, due, saga, key, causation, trace, payload))"
 );
 
 /// No positions, no counters, no checks: the events alone, with numbers that the client made up.
 const INSERT: &str = "
-INSERT INTO events (version, time, lane_seq, lane, id, saga, stream, event_type, causation, key, payload)
-SELECT e.version, e.time, e.nth, e.at_lane, e.id, e.saga, e.stream, e.event_type, e.causation, e.key, e.payload
+INSERT INTO events (version, time, lane_seq, lane, id, saga, stream, event_type, causation, key, trace, payload)
+SELECT e.version, e.time, e.nth, e.at_lane, e.id, e.saga, e.stream, e.event_type, e.causation, e.key, e.trace, e.payload
   FROM unnest($1::new_event[]) e";
 
 const HEADS: &str = "
@@ -93,6 +95,7 @@ pub(crate) struct Event {
     pub(crate) event_type: &'static str,
     pub(crate) causation: String,
     pub(crate) key: Option<String>,
+    pub(crate) trace: Option<Arc<str>>,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -115,6 +118,7 @@ pub(crate) struct Deadline {
     pub(crate) saga: Uuid,
     pub(crate) key: String,
     pub(crate) causation: String,
+    pub(crate) trace: Option<Arc<str>>,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -185,6 +189,7 @@ impl Writer {
                 .bind(deadlines().map(|d| d.saga).collect::<Vec<_>>())
                 .bind(deadlines().map(|d| d.key.as_str()).collect::<Vec<_>>())
                 .bind(deadlines().map(|d| d.causation.as_str()).collect::<Vec<_>>())
+                .bind(deadlines().map(|d| d.trace.as_deref()).collect::<Vec<_>>())
                 .bind(deadlines().map(|d| d.payload.as_slice()).collect::<Vec<_>>());
         }
         let found = append
@@ -289,7 +294,7 @@ impl<'q> Encode<'q, Postgres> for Row<'_> {
             .encode(event.event_type)?
             .encode(event.causation.as_str())?
             .encode(event.key.as_deref())?
-            .encode(None::<&str>)?
+            .encode(event.trace.as_deref())?
             .encode(event.payload.as_slice())?
             .finish();
         Ok(IsNull::No)
@@ -311,6 +316,7 @@ mod tests {
             event_type: "T",
             causation: String::new(),
             key: None,
+            trace: None,
             payload: vec![],
         }
     }

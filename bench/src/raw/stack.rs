@@ -135,6 +135,7 @@ pub(crate) fn opened(category: &str, all: &[(String, u64)]) -> Vec<Event> {
         event_type: "opened",
         causation: "setup".into(),
         key: None,
+        trace: None,
         payload: amount.to_string().into_bytes(),
     };
     all.iter().map(event).collect()
