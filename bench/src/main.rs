@@ -7,7 +7,7 @@ use clap::Parser as _;
 
 /// As in the services' programs; the hand-written side has it as well.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[allow(clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 fn main() -> ExitCode {
