@@ -21,6 +21,8 @@ use crate::{
 };
 
 pub(crate) use headers::Builder as HeadersBuilder;
+#[cfg(feature = "kafka")]
+pub(crate) use headers::Known;
 pub use headers::{HeaderRef, Headers};
 
 /// A record header.
@@ -239,6 +241,11 @@ pub trait Subscription: Send + fmt::Debug {
         source: &SourceLane,
         next_offset: i64,
     ) -> Result<(), LogError>;
+
+    /// Tells which event types are wanted. Of a record that has a lane number and another type, a log may from
+    /// now on bring no more than [`glance`](record::glance) looks at: no other header, no key, no value. What was
+    /// read before still comes as it is.
+    fn narrow(&mut self, _types: &[String]) {}
 
     /// Tells at any time whether the log still answers, where the subscription can know: a broker that
     /// hangs gives no error, and nothing to read, as one that is idle.

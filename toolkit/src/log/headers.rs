@@ -49,6 +49,16 @@ impl Known {
     pub(crate) const fn name(self) -> &'static str {
         KNOWN[self.0]
     }
+
+    /// How many there are.
+    #[cfg(feature = "kafka")]
+    pub(crate) const COUNT: usize = KNOWN.len();
+
+    /// Its place in a record of ours.
+    #[cfg(feature = "kafka")]
+    pub(crate) const fn place(self) -> usize {
+        self.0
+    }
 }
 
 const fn same(one: &[u8], other: &[u8]) -> bool {

@@ -6,12 +6,17 @@
 mod base64;
 mod decode;
 mod encode;
+mod glance;
 mod header_json;
 mod structured;
 
 pub use decode::{Malformed, Message, decode, decode_held};
 pub use encode::{ServiceIdentity, encode};
+pub use glance::{Glance, glance};
 pub use header_json::{headers_from_json, headers_to_json};
+
+#[cfg(feature = "kafka")]
+pub(crate) use glance::GLANCED;
 
 #[cfg(feature = "webhook")]
 pub(crate) use base64::decode as base64_bytes;

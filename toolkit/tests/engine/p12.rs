@@ -126,6 +126,29 @@ async fn p12_a_type_that_nobody_here_consumes_is_skipped_and_counted() {
     assert!(world.held(HeldState::Dead).await.is_empty());
 }
 
+/// It need not be good for anything but its place in the lane; a log may bring no more of it.
+#[tokio::test]
+async fn p12_of_what_nobody_here_consumes_only_its_place_is_looked_at() {
+    let world = World::new(1).await;
+    let trial = world.start().await;
+    let (source, seq, _, mut record) = world.next(saga(1), &Alien { key: "o".into() });
+    let place = [name::ID, name::TYPE, name::LANE, name::LANE_SEQ];
+    record.headers.retain(|header| place.contains(&&*header.name));
+    (record.key, record.value) = Default::default();
+    world.put(&source, record.clone());
+    goes_on(&world).await;
+    assert_eq!(trial.client.counters().messages_skipped, 1);
+    assert!(world.held(HeldState::Dead).await.is_empty());
+
+    // The last number has one event only (P8).
+    record.headers.retain(|header| header.name != name::LANE_SEQ);
+    let last = (seq + 1).to_string();
+    record.headers.push(Header { name: name::LANE_SEQ.into(), value: last.into() });
+    world.put(&source, record);
+    let stopped = until("the lane to stop", || async { trial.client.stopped_lanes().pop() }).await;
+    assert!(stopped.1.contains("another event than"), "{}", stopped.1);
+}
+
 /// A numbered record that lacks something: stored with its reason, and its number counts.
 #[tokio::test]
 async fn p12_a_record_without_a_header_is_a_stored_refusal() {

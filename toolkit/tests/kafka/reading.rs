@@ -2,7 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use quadrille::log::{Delivery, Found, Subscription};
+use quadrille::{
+    id::{EventId, SagaId, StreamId},
+    log::{
+        Delivery, Found, Subscription,
+        record::{self, ServiceIdentity},
+    },
+    store::{Published, RecordedEvent},
+};
 
 use super::*;
 
@@ -79,6 +86,52 @@ async fn p06_a_long_run_of_aborted_records_hides_nothing() {
     assert_eq!(numbers, [b"2", b"3"]);
     assert!(back.stable && !back.from_start);
     assert_eq!(find(&log, &lane, 4).await, Found::Missing { first: Some(1) });
+}
+
+fn event(event_type: &str, seq: u64) -> NewRecord {
+    let event = RecordedEvent {
+        id: EventId(uuid::Uuid::from_u128(seq.into())),
+        stream: StreamId::from_stored("order/1"),
+        version: seq,
+        event_type: event_type.to_owned().into(),
+        payload: (&b"{}"[..]).into(),
+        saga: SagaId(uuid::Uuid::from_u128(9)),
+        causation: "cause".into(),
+        time: Timestamp(1_700_000_000_000_000),
+        trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        published: Some(Published { lane: Lane(0), lane_seq: seq, key: "o-1".into() }),
+    };
+    record::encode(&ServiceIdentity::new("order"), &event).expect("a public event")
+}
+
+/// What nobody wants comes with its place in the lane and nothing else; what is not as we write it comes whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_type_that_is_not_wanted_only_its_place_is_brought() {
+    let log = connect().await.log();
+    let topic = topic(&log, 1).await;
+    let mut turned = event("OTHER", 3);
+    turned.headers = turned.headers.to_vec().into_iter().rev().collect();
+    let records = vec![event("WANTED", 1), event("OTHER", 2), turned, numbered(0, 4)];
+    let published = publisher(&log, &unique("id"), &topic).await.publish(records.clone()).await;
+    drop(published.expect("a commit"));
+    let mut member = log.subscribe(&unique("group"), &[topic]).await.expect("a member");
+    member.narrow(&["WANTED".to_owned()]);
+    let mut got = vec![];
+    while got.len() < records.len() {
+        match tokio::time::timeout(DEADLINE, member.next(20)).await.expect("in time").expect("news")
+        {
+            Delivery::Assigned(lanes) => member.seek(&lanes[0], 0).await.expect("a seek"),
+            Delivery::Records(more) => got.extend(more),
+            Delivery::Revoked(_) => panic!("it is alone"),
+        }
+    }
+    for n in [0, 2, 3] {
+        assert_eq!(got[n].headers, records[n].headers, "record {n}");
+        assert_eq!((&got[n].key, &got[n].value), (&records[n].key, &records[n].value));
+    }
+    let other = record::glance(&got[1]).expect("its place");
+    assert_eq!((other.seq, other.id.0.as_u128(), other.event_type), (2, 2, "OTHER"));
+    assert!(got[1].key.is_empty() && got[1].value.is_empty() && got[1].headers.len() == 4);
 }
 
 /// What a member has got, by lane: the numbers in order.

@@ -19,7 +19,8 @@ impl<S: Service> Running<S> {
         let (log, group, topics) =
             (self.parts.log.clone(), self.parts.group.clone(), self.parts.topics.clone());
         match self.alongside(async move { log.subscribe(&group, &topics).await }).await {
-            Ok(subscription) => {
+            Ok(mut subscription) => {
+                subscription.narrow(&self.parts.consumes);
                 self.parts.status.contact(subscription.contact());
                 self.subscription = Some(subscription);
                 self.parts.status.trouble("log", None);

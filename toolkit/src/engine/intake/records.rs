@@ -9,7 +9,7 @@ use crate::{
         lanes::Verdict,
         status::add,
     },
-    id::{LaneSeq, SourceLane},
+    id::{EventId, LaneSeq, SourceLane},
     log::{Delivery, Found, LogError, LogRecord, record},
     service::Service,
 };
@@ -38,6 +38,18 @@ impl<S: Service> Running<S> {
 
     /// Takes one record; returns the number that is missing before it, if one is.
     fn record(&mut self, record: LogRecord) -> Option<(SourceLane, LaneSeq)> {
+        if let Some(glance) = record::glance(&record)
+            && !self.parts.decider.consumes(glance.event_type)
+        {
+            let (seq, id) = (glance.seq, glance.id);
+            return self.judge(&record.source, seq, Some(id), record.offset, |running| {
+                let Some(mark) = running.parts.decider.lanes.accepted(&record.source) else {
+                    return;
+                };
+                let source = record.source.clone();
+                running.parts.decider.push(Work::Skip { source, mark, repeated: false });
+            });
+        }
         let (source, offset) = (record.source.clone(), record.offset);
         let decoded = record::decode(&record, self.lanes_of.get(&source.topic).copied());
         let foreign = match &decoded {
@@ -66,12 +78,25 @@ impl<S: Service> Running<S> {
             }
             return None;
         };
-        match self.parts.decider.lanes.offer(&source, seq, id, offset) {
-            Verdict::Apply => self.apply(&record, decoded),
+        self.judge(&source, seq, id, offset, |running| running.apply(&record, decoded))
+    }
+
+    /// Takes a numbered record when it is the next of its lane; returns the number that is missing before it,
+    /// if one is.
+    fn judge(
+        &mut self,
+        source: &SourceLane,
+        seq: LaneSeq,
+        id: Option<EventId>,
+        offset: i64,
+        take: impl FnOnce(&mut Self),
+    ) -> Option<(SourceLane, LaneSeq)> {
+        match self.parts.decider.lanes.offer(source, seq, id, offset) {
+            Verdict::Apply => take(self),
             Verdict::Duplicate => add(&self.parts.status.counters.messages_duplicate, 1),
-            Verdict::Gap { expected } => return Some((source, expected)),
+            Verdict::Gap { expected } => return Some((source.clone(), expected)),
             Verdict::OtherLog { seq, ours } => self.parts.status.lane_stopped(
-                &source,
+                source,
                 format!(
                     "the log has another event than {ours} under number {seq}, which this service has applied: \
                      the log was replaced, or its service lost committed data; a person must decide"

@@ -209,7 +209,7 @@ impl Reader {
             match self.committed.poll(POLL) {
                 None => {}
                 Some(Ok(message)) => {
-                    let record = convert::record(&source.topic, &message);
+                    let record = convert::record(&source.topic, &message, None);
                     let last = record.offset + 1 >= to;
                     if record.offset >= to || show(record) == Go::Stop || last {
                         return Ok(());

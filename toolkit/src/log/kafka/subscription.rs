@@ -107,6 +107,10 @@ impl Subscription for KafkaSubscription {
         Ok(())
     }
 
+    fn narrow(&mut self, types: &[String]) {
+        self.desk.narrow(types);
+    }
+
     fn contact(&self) -> Option<Arc<dyn Contact>> {
         Some(self.heard.clone())
     }

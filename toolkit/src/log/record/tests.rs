@@ -92,6 +92,25 @@ fn the_record_has_the_headers_of_the_binding_byte_for_byte() {
 }
 
 #[test]
+fn a_glance_sees_what_decoding_sees_and_nothing_in_what_it_would_refuse() {
+    let record = read(written(&event("order-1")));
+    let message = decode(&record, Some(LANES)).unwrap();
+    let seen = glance(&record).expect("an event of ours");
+    assert_eq!((seen.seq, seen.id, seen.event_type), (message.seq, message.id, "BILLED_ORDER"));
+    let faults = [
+        (name::LANE_SEQ, [None, Some(&b"0"[..]), Some(b"x")]),
+        (name::LANE, [None, Some(b"17"), Some(b"+1")]),
+        (name::ID, [None, Some(b"7"), Some(b"\xff")]),
+        (name::TYPE, [None, Some(b"\xff"), None]),
+    ];
+    for (header, values) in faults {
+        for value in values {
+            assert_eq!(glance(&with(header, value)), None, "{header}: {value:?}");
+        }
+    }
+}
+
+#[test]
 fn a_private_event_has_no_record() {
     let private = RecordedEvent { published: None, ..event("order-1") };
     assert_eq!(encode(&ServiceIdentity::new("payment"), &private), None);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::sync::Notify;
@@ -63,6 +63,8 @@ pub(super) struct Desk {
     records_max: usize,
     bytes_max: usize,
     topics: BTreeSet<Arc<str>>,
+    /// The event types that the handle wants in full, once it has said so.
+    types: OnceLock<BTreeSet<Box<str>>>,
 }
 
 impl Desk {
@@ -73,6 +75,7 @@ impl Desk {
             records_max: limits.buffered_records_max,
             bytes_max: limits.buffered_bytes_max,
             topics: topics.iter().cloned().collect(),
+            types: OnceLock::new(),
         }
     }
 
@@ -85,7 +88,17 @@ impl Desk {
         self.topics.get(name).cloned().unwrap_or_else(|| name.into())
     }
 
+    /// The event types that are wanted in full; `None` when all are.
+    pub(super) fn types(&self) -> Option<&BTreeSet<Box<str>>> {
+        self.types.get()
+    }
+
     // The handle's side.
+
+    /// The first wish counts.
+    pub(super) fn narrow(&self, types: &[String]) {
+        self.types.get_or_init(|| types.iter().map(|name| name.as_str().into()).collect());
+    }
 
     /// What there is for the handle: lanes lost, lanes won, records.
     pub(super) fn take(&self, max: usize) -> Result<Taken, LogError> {
@@ -171,17 +184,19 @@ impl Desk {
         }
     }
 
-    /// Puts a record down if it is wanted. `false` when there is something else to do before the next:
+    /// Puts records down, those that are wanted. `false` when there is something else to do before the next:
     /// there is no more room, or the handle has a wish.
-    pub(super) fn put(&self, record: LogRecord) -> bool {
+    pub(super) fn put(&self, records: impl IntoIterator<Item = LogRecord>) -> bool {
         let mut state = self.lock();
-        let mut first = false;
-        if let Some(Owned { next: Some(next), .. }) = state.owned.get_mut(&record.source) {
-            *next = record.offset + 1;
-            first = state.records.is_empty();
-            state.bytes += convert::size(&record);
-            state.records.push_back(record);
+        let was_empty = state.records.is_empty();
+        for record in records {
+            if let Some(Owned { next: Some(next), .. }) = state.owned.get_mut(&record.source) {
+                *next = record.offset + 1;
+                state.bytes += convert::size(&record);
+                state.records.push_back(record);
+            }
         }
+        let first = was_empty && !state.records.is_empty();
         let wishes = state.owned.values().any(|lane| lane.want.is_some());
         let go_on = !wishes && state.has_room(self.records_max, self.bytes_max);
         drop(state);

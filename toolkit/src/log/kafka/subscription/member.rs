@@ -24,7 +24,7 @@ use super::{
 use crate::{
     id::SourceLane,
     log::{
-        LogError,
+        LogError, LogRecord,
         kafka::{
             config::KafkaConfig,
             context, convert,
@@ -40,6 +40,9 @@ const LINGER: Duration = Duration::from_millis(1);
 const SLEEP_MAX: Duration = Duration::from_millis(200);
 /// A wish that librdkafka cannot fulfil yet is tried again after this long.
 const RETRY: Duration = Duration::from_millis(5);
+/// What is taken from the queue before it is put down. Above it the desk's room is looked at.
+const PILE_RECORDS_MAX: usize = 256;
+const PILE_BYTES_MAX: usize = 256 * 1024;
 /// librdkafka answers a seek from memory; it has this long.
 const SEEK_MAX: Duration = Duration::from_secs(1);
 /// A handle that takes nothing for so long: the lanes are paused, so that the group's news can be polled.
@@ -237,32 +240,44 @@ impl Member {
         self.drain()
     }
 
+    /// Records go to the desk as many at a time as lie ready: the handle wakes up for each time.
     fn drain(&self) -> KafkaResult<Left> {
+        let mut pile = vec![];
         loop {
-            if let Some(left) = self.poll()? {
+            let end = self.gather(&mut pile)?;
+            if !self.desk.put(pile.drain(..)) {
+                return Ok(Left::Unknown);
+            }
+            if let Some(left) = end {
                 return Ok(left);
             }
         }
     }
 
-    /// What is left when there is nothing more to poll for now.
-    fn poll(&self) -> KafkaResult<Option<Left>> {
-        match self.consumer.poll(LINGER) {
-            Some(Ok(message)) => {
-                let topic = self.desk.topic(rdkafka::Message::topic(&message));
-                let go_on = self.desk.put(convert::record(&topic, &message));
-                Ok((!go_on).then_some(Left::Unknown))
-            }
-            Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => {
-                tracing::debug!(%code, "librdkafka goes on by itself");
-                Ok(None)
-            }
-            Some(Err(error)) => Err(error),
-            None => {
-                let served = self.consumer.context().served.swap(false, Ordering::Relaxed);
-                Ok((!served).then_some(Left::Nothing))
+    /// Takes what lies ready, up to a pile. Says what is left when there is nothing more to poll for now.
+    fn gather(&self, pile: &mut Vec<LogRecord>) -> KafkaResult<Option<Left>> {
+        let mut bytes = 0;
+        while pile.len() < PILE_RECORDS_MAX && bytes < PILE_BYTES_MAX {
+            let wait = if pile.is_empty() { LINGER } else { Duration::ZERO };
+            match self.consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    let topic = self.desk.topic(rdkafka::Message::topic(&message));
+                    let record = convert::record(&topic, &message, self.desk.types());
+                    bytes += convert::size(&record);
+                    pile.push(record);
+                }
+                Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => {
+                    tracing::debug!(%code, "librdkafka goes on by itself");
+                }
+                Some(Err(error)) => return Err(error),
+                None => {
+                    let served = self.consumer.context().served.swap(false, Ordering::Relaxed);
+                    let end = !served && pile.is_empty();
+                    return Ok(end.then_some(Left::Nothing));
+                }
             }
         }
+        Ok(None)
     }
 
     /// Slowness passes backwards: nothing is polled. After a while the lanes are paused instead, so that

@@ -49,13 +49,13 @@ fn offsets(delivery: Option<Delivery>) -> Vec<i64> {
 fn nothing_is_put_down_before_a_seek_is_done() {
     let desk = desk(10);
     desk.assigned([lane(0)]);
-    desk.put(record(0, 0));
+    desk.put([record(0, 0)]);
     assert_eq!(take(&desk), Some(Delivery::Assigned(vec![lane(0)])));
     desk.want(&lane(0), Want::ReadFrom(5));
-    desk.put(record(0, 1));
+    desk.put([record(0, 1)]);
     assert_eq!(desk.wants(), [(lane(0), Want::ReadFrom(5))]);
     desk.done(&lane(0), Want::ReadFrom(5));
-    desk.put(record(0, 5));
+    desk.put([record(0, 5)]);
     assert_eq!(offsets(take(&desk)), [5]);
     desk.read_on();
     assert_eq!(desk.wants(), [(lane(0), Want::ReadFrom(6))]);
@@ -67,7 +67,7 @@ fn a_later_wish_is_not_taken_for_the_earlier_one() {
     desk.want(&lane(0), Want::ReadFrom(5));
     desk.want(&lane(0), Want::Pause);
     desk.done(&lane(0), Want::ReadFrom(5));
-    desk.put(record(0, 5));
+    desk.put([record(0, 5)]);
     assert_eq!(take(&desk), None);
     assert_eq!(desk.wants(), [(lane(0), Want::Pause)]);
 }
@@ -76,7 +76,7 @@ fn a_later_wish_is_not_taken_for_the_earlier_one() {
 fn a_seek_and_a_pause_throw_away_what_was_read() {
     for want in [Want::Pause, Want::ReadFrom(1)] {
         let desk = reading(10);
-        desk.put(record(0, 0));
+        desk.put([record(0, 0)]);
         desk.want(&lane(0), want);
         assert_eq!(take(&desk), None);
     }
@@ -85,20 +85,20 @@ fn a_seek_and_a_pause_throw_away_what_was_read() {
 #[test]
 fn reading_on_keeps_what_was_read() {
     let desk = reading(10);
-    assert!(desk.put(record(0, 0)));
+    assert!(desk.put([record(0, 0)]));
     desk.read_on();
-    assert!(!desk.put(record(0, 7)), "a wish comes first");
+    assert!(!desk.put([record(0, 7)]), "a wish comes first");
     assert_eq!(desk.reading(), []);
     assert_eq!(offsets(take(&desk)), [0]);
     desk.done(&lane(0), Want::ReadFrom(1));
-    desk.put(record(0, 1));
+    desk.put([record(0, 1)]);
     assert_eq!(offsets(take(&desk)), [1]);
 }
 
 #[test]
 fn a_lost_lane_takes_its_records_along() {
     let desk = reading(10);
-    desk.put(record(0, 0));
+    desk.put([record(0, 0)]);
     desk.note(&lane(0), 1);
     desk.revoked([lane(0)]);
     assert_eq!(take(&desk), Some(Delivery::Revoked(vec![lane(0)])));
@@ -116,7 +116,7 @@ fn a_lane_that_was_lost_and_won_again_waits_for_a_new_seek() {
     assert_eq!(desk.wants(), []);
     assert_eq!(take(&desk), Some(Delivery::Revoked(vec![lane(0)])));
     assert_eq!(take(&desk), Some(Delivery::Assigned(vec![lane(0)])));
-    desk.put(record(0, 3));
+    desk.put([record(0, 3)]);
     assert_eq!(take(&desk), None);
 }
 
@@ -133,7 +133,7 @@ fn a_full_desk_says_when_there_is_room_again() {
     let desk = reading(3);
     for offset in 0..4 {
         assert!(desk.has_room());
-        assert_eq!(desk.put(record(0, offset)), offset < 3);
+        assert_eq!(desk.put([record(0, offset)]), offset < 3);
     }
     assert!(!desk.has_room());
     let taken = desk.take(1).expect("no failure");
@@ -148,7 +148,7 @@ fn a_full_desk_says_when_there_is_room_again() {
 fn bytes_are_bounded_as_well() {
     let limits = KafkaLimits { buffered_bytes_max: 1, ..KafkaLimits::default() };
     let desk = Desk { bytes_max: limits.buffered_bytes_max, ..reading(1000) };
-    desk.put(record(0, 0));
+    desk.put([record(0, 0)]);
     assert!(!desk.has_room());
     assert_eq!(offsets(take(&desk)), [0]);
     assert!(desk.has_room());
