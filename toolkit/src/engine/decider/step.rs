@@ -182,11 +182,21 @@ impl<S: Service> Decider<S> {
         let mut complete = true;
         for want in wants {
             if let Some(entry) = self.entry(&want.stream) {
-                let Entry { kind, version, first_saga, state, .. } = entry.clone();
-                let stream = want.stream;
-                cell.lock().streams.push(InTurn { stream, kind, read: version, first_saga, state });
+                let Entry { kind, version, first_saga, state, since_snapshot } = entry.clone();
+                let read = InTurn {
+                    stream: want.stream,
+                    kind,
+                    read: version,
+                    first_saga,
+                    state,
+                    since_snapshot,
+                };
+                cell.lock().streams.push(read);
             } else {
-                cell.lock().wants.push(want.clone());
+                let mut turn = cell.lock();
+                turn.wants.push(want.clone());
+                turn.waited = true;
+                drop(turn);
                 self.open.block(index, want);
                 complete = false;
             }
