@@ -309,8 +309,9 @@ impl Relay {
         Most { records: self.limits.relay_records_max, bytes: self.limits.relay_bytes_max }
     }
 
-    /// Under load, rounds start some time apart, so that they grow; one that is full goes at once, and
-    /// so does the last one. All let the log rest after the last commit.
+    /// Under load, rounds start some time apart, so that they grow, and let the log rest after the last commit.
+    /// One that is full goes at once: a pause cannot make it larger, and a rest each time costs more than the
+    /// log's own wait, which comes rarely. The last one rests and no more.
     async fn keep_pace(&mut self, rounds: &mut Rounds, pace: &Pace, last_commit: &Committed) {
         let most = self.most();
         let mut flush = self.flush.clone();
@@ -319,7 +320,7 @@ impl Relay {
             let full = rounds.is_full(most);
             let now = self.runtime.clock.now();
             let paced = if full || last { None } else { pace.pause(now) };
-            let rest = last_commit.rest(now);
+            let rest = if full { Duration::ZERO } else { last_commit.rest(now) };
             let Some(pause) = paced.max((!rest.is_zero()).then_some(rest)) else { return };
             tokio::select! {
                 biased;

@@ -150,27 +150,15 @@ async fn p16_a_pace_holds_up_neither_the_first_nor_the_drain() {
 }
 
 /// Lets everything pass, and notes when.
-#[derive(Debug, Default)]
-struct Tired(Mutex<Vec<(PublishStep, Instant)>>);
-
-const REST: Duration = Duration::from_millis(150);
-
-#[async_trait::async_trait]
-impl PublishHook for Tired {
-    async fn before(&self, _: &ProducerEpoch, step: PublishStep) -> StepFate {
-        self.0.lock().unwrap().push((step, Instant::now()));
-        StepFate::Proceed
-    }
-
-    fn rest(&self) -> Duration {
-        REST
-    }
+#[derive(Debug)]
+struct Tired {
+    rest: Duration,
+    steps: Mutex<Vec<(PublishStep, Instant)>>,
 }
 
-#[tokio::test]
-async fn p16_a_log_that_rests_after_a_commit_is_left_alone_meanwhile() {
-    let world = World::new(1).await;
-    let log = Arc::new(Tired::default());
+/// Publishes four events to a log that rests so long after each commit.
+async fn published_to_a_tired_log(world: &World, rest: Duration) -> Arc<Tired> {
+    let log = Arc::new(Tired { rest, steps: Mutex::default() });
     world.log.set_publish_hook(Some(log.clone()));
     let trial = world.start().await;
     for n in 0..4 {
@@ -178,13 +166,39 @@ async fn p16_a_log_that_rests_after_a_commit_is_left_alone_meanwhile() {
         let Ok(_receipt) = trial.client.execute("b", announce).await.unwrap();
     }
     world.level().await;
-    let steps = log.0.lock().unwrap();
+    log
+}
+
+#[async_trait::async_trait]
+impl PublishHook for Tired {
+    async fn before(&self, _: &ProducerEpoch, step: PublishStep) -> StepFate {
+        self.steps.lock().unwrap().push((step, Instant::now()));
+        StepFate::Proceed
+    }
+
+    fn rest(&self) -> Duration {
+        self.rest
+    }
+}
+
+#[tokio::test]
+async fn p16_a_log_that_rests_after_a_commit_is_left_alone_meanwhile() {
+    const REST: Duration = Duration::from_millis(150);
+    let log = published_to_a_tired_log(&World::new(1).await, REST).await;
+    let steps = log.steps.lock().unwrap();
     let commits = steps.iter().filter(|(step, _)| *step == PublishStep::Commit);
     let begins = steps.iter().filter(|(step, _)| *step == PublishStep::Begin).skip(1);
     let rests: Vec<Duration> =
         commits.zip(begins).map(|((_, commit), (_, begin))| *begin - *commit).collect();
     assert!(!rests.is_empty(), "what came during the rest goes into another transaction");
     assert!(rests.iter().all(|rest| *rest >= REST), "{rests:?}");
+}
+
+/// A rest is for what comes meanwhile, and there it finds no place.
+#[tokio::test]
+async fn p16_a_full_round_does_not_wait_for_the_log_to_rest() {
+    let world = World::with(1, |config| config.limits.relay_records_max = 1).await;
+    published_to_a_tired_log(&world, Duration::from_secs(3_600)).await;
 }
 
 #[tokio::test]
