@@ -73,6 +73,8 @@ pub mod name {
     pub const TRACE_STATE: &str = "tracestate";
     /// W3C baggage.
     pub const BAGGAGE: &str = "baggage";
+    /// Stands for headers that a log could not read, and says why. No producer writes it.
+    pub(crate) const UNREADABLE: &str = "quadrille-unreadable";
 }
 
 /// A header's value; the last one when there are several of the name.

@@ -70,19 +70,40 @@ impl Connection {
         lane: &SourceLane,
         value: &[u8],
     ) -> Result<(), Refused> {
+        self.write(Some(transactional_id), lane, &batch::of_one(writer, value)).await
+    }
+
+    /// Writes a record that has a header of this name, which need not be text.
+    pub(super) async fn produce_with_header(
+        &mut self,
+        name: &[u8],
+        lane: &SourceLane,
+        value: &[u8],
+    ) -> Result<(), Refused> {
+        self.write(None, lane, &batch::with_header(name, value)).await
+    }
+
+    async fn write(
+        &mut self,
+        transactional_id: Option<&str>,
+        lane: &SourceLane,
+        batch: &[u8],
+    ) -> Result<(), Refused> {
         const ALL_REPLICAS: i16 = -1;
         const WRITTEN_MILLIS: i32 = 5_000;
-        let batch = batch::of_one(writer, value);
         let mut body = BytesMut::new();
-        put_text(&mut body, transactional_id);
+        match transactional_id {
+            Some(id) => put_text(&mut body, id),
+            None => body.put_i16(-1),
+        }
         body.put_i16(ALL_REPLICAS);
         body.put_i32(WRITTEN_MILLIS);
         body.put_i32(1); // topics
         put_text(&mut body, &lane.topic);
         body.put_i32(1); // partitions
         body.put_u32(lane.lane.0);
-        body.put_u32(length(&batch));
-        body.put_slice(&batch);
+        body.put_u32(length(batch));
+        body.put_slice(batch);
         let mut answer = self.ask(PRODUCE, &body).await;
         answer.advance(4); // topics
         let topic = usize::from(answer.get_u16());

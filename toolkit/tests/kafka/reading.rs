@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use quadrille::{
     id::{EventId, SagaId, StreamId},
     log::{
-        Delivery, Found, Subscription,
+        Delivery, Found, LogRecord, Subscription,
         record::{self, ServiceIdentity},
     },
     store::{Published, RecordedEvent},
@@ -88,6 +88,20 @@ async fn p06_a_long_run_of_aborted_records_hides_nothing() {
     assert_eq!(find(&log, &lane, 4).await, Found::Missing { first: Some(1) });
 }
 
+/// The first records of a lane, as its only member gets them.
+async fn taken(member: &mut dyn Subscription, count: usize) -> Vec<LogRecord> {
+    let mut got = vec![];
+    while got.len() < count {
+        let next = tokio::time::timeout(DEADLINE, member.next(20)).await;
+        match next.expect("a delivery in time").expect("a delivery") {
+            Delivery::Assigned(lanes) => member.seek(&lanes[0], 0).await.expect("a seek"),
+            Delivery::Records(more) => got.extend(more),
+            Delivery::Revoked(_) => panic!("it is alone"),
+        }
+    }
+    got
+}
+
 fn event(event_type: &str, seq: u64) -> NewRecord {
     let event = RecordedEvent {
         id: EventId(uuid::Uuid::from_u128(seq.into())),
@@ -116,15 +130,7 @@ async fn of_a_type_that_is_not_wanted_only_its_place_is_brought() {
     drop(published.expect("a commit"));
     let mut member = log.subscribe(&unique("group"), &[topic]).await.expect("a member");
     member.narrow(&["WANTED".to_owned()]);
-    let mut got = vec![];
-    while got.len() < records.len() {
-        match tokio::time::timeout(DEADLINE, member.next(20)).await.expect("in time").expect("news")
-        {
-            Delivery::Assigned(lanes) => member.seek(&lanes[0], 0).await.expect("a seek"),
-            Delivery::Records(more) => got.extend(more),
-            Delivery::Revoked(_) => panic!("it is alone"),
-        }
-    }
+    let got = taken(&mut *member, records.len()).await;
     for n in [0, 2, 3] {
         assert_eq!(got[n].headers, records[n].headers, "record {n}");
         assert_eq!((&got[n].key, &got[n].value), (&records[n].key, &records[n].value));
@@ -132,6 +138,27 @@ async fn of_a_type_that_is_not_wanted_only_its_place_is_brought() {
     let other = record::glance(&got[1]).expect("its place");
     assert_eq!((other.seq, other.id.0.as_u128(), other.event_type), (2, 2, "OTHER"));
     assert!(got[1].key.is_empty() && got[1].value.is_empty() && got[1].headers.len() == 4);
+}
+
+/// Anyone can write a header whose name is no text. It is a record like any other that cannot be read: it neither
+/// ends the reading nor is passed over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p12_a_record_whose_headers_cannot_be_read_says_so() {
+    let cluster = connect().await;
+    let log = cluster.log();
+    let topic = topic(&log, 1).await;
+    let lane = SourceLane::new(topic.clone(), Lane(0));
+    let mut raw = super::raw::Connection::to(&cluster.servers).await;
+    raw.produce_with_header(b"\xff\xfe", &lane, b"worth keeping").await.expect("it is written");
+    cluster.produce(&topic, vec![numbered(0, 1)]).await;
+    let mut member = log.subscribe(&unique("group"), &[topic]).await.expect("a member");
+    member.narrow(&["WANTED".to_owned()]);
+    let got = taken(&mut *member, 2).await;
+    let refusal = record::decode(&got[0], None).expect_err("nobody can read it");
+    assert_eq!(refusal.reason, "its headers cannot be read: a name is no UTF-8");
+    assert_eq!((&got[0].value[..], &got[1].value[..]), (&b"worth keeping"[..], &b"1"[..]));
+    let back = log.read_back(&lane, 2).await.expect("a tail").records;
+    assert_eq!(back, got);
 }
 
 /// What a member has got, by lane: the numbers in order.

@@ -1,6 +1,10 @@
 //! Our records as librdkafka's, and back.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use rdkafka::{
@@ -50,29 +54,59 @@ pub(super) fn record(
     message: &BorrowedMessage<'_>,
     wanted: Option<&BTreeSet<Box<str>>>,
 ) -> LogRecord {
-    let theirs = message.headers();
-    if let (Some(wanted), Some(theirs)) = (wanted, theirs)
-        && let Some((bytes, headers)) = unwanted(theirs, wanted)
-    {
-        return made(topic, message, headers, bytes.slice(..0), bytes.slice(..0));
+    // rdkafka 0.39 panics over a header's name that is no UTF-8, and anyone can write one.
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        wanted.and_then(|wanted| unwanted(message, wanted)).unwrap_or_else(|| whole(message))
+    }));
+    let Parts { key, value, headers } = read.unwrap_or_else(|_| without_headers(message));
+    LogRecord {
+        source: SourceLane { topic: Arc::clone(topic), lane: lane(message.partition()) },
+        offset: message.offset(),
+        key,
+        value,
+        headers,
+        time: Timestamp(message.timestamp().to_millis().unwrap_or(0).saturating_mul(1000)),
     }
+}
+
+/// What a record consists of.
+struct Parts {
+    key: Bytes,
+    value: Bytes,
+    headers: Headers,
+}
+
+fn whole(message: &BorrowedMessage<'_>) -> Parts {
+    let theirs = message.headers();
+    built(message, theirs.map_or(0, |theirs| theirs.count()), |parts| {
+        for header in theirs.into_iter().flat_map(BorrowedHeaders::iter) {
+            parts.put(header.key, header.value.unwrap_or_default());
+        }
+    })
+}
+
+/// Says that it had headers, for whoever decodes it.
+fn without_headers(message: &BorrowedMessage<'_>) -> Parts {
+    built(message, 1, |parts| parts.put(name::UNREADABLE, b"a name is no UTF-8"))
+}
+
+fn built(
+    message: &BorrowedMessage<'_>,
+    count: usize,
+    headers: impl FnOnce(&mut HeadersBuilder),
+) -> Parts {
     let (key, value) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
-    let count = theirs.map_or(0, |theirs| theirs.count());
     let mut parts = HeadersBuilder::with_capacity(key.len() + value.len() + HEADER_BYTES, count);
     let (key, value) = (parts.part(key), parts.part(value));
-    for header in theirs.into_iter().flat_map(BorrowedHeaders::iter) {
-        parts.put(header.key, header.value.unwrap_or_default());
-    }
+    headers(&mut parts);
     let (bytes, headers) = parts.finish();
-    made(topic, message, headers, bytes.slice(key.range()), bytes.slice(value.range()))
+    Parts { key: bytes.slice(key.range()), value: bytes.slice(value.range()), headers }
 }
 
 /// Of a record as we write them, in which every header has its place and comes once, and whose type is not
 /// wanted: the few headers that number it.
-fn unwanted(theirs: &BorrowedHeaders, wanted: &BTreeSet<Box<str>>) -> Option<(Bytes, Headers)> {
-    if theirs.count() > Known::COUNT {
-        return None;
-    }
+fn unwanted(message: &BorrowedMessage<'_>, wanted: &BTreeSet<Box<str>>) -> Option<Parts> {
+    let theirs = message.headers().filter(|theirs| theirs.count() <= Known::COUNT)?;
     let mut parts = HeadersBuilder::with_capacity(GLANCED_BYTES, GLANCED.len());
     for known in GLANCED {
         let header = theirs.try_get(known.place()).filter(|it| it.key == known.name())?;
@@ -82,24 +116,8 @@ fn unwanted(theirs: &BorrowedHeaders, wanted: &BTreeSet<Box<str>>) -> Option<(By
         }
         parts.put(header.key, value);
     }
-    Some(parts.finish())
-}
-
-fn made(
-    topic: &Arc<str>,
-    message: &BorrowedMessage<'_>,
-    headers: Headers,
-    key: Bytes,
-    value: Bytes,
-) -> LogRecord {
-    LogRecord {
-        source: SourceLane { topic: Arc::clone(topic), lane: lane(message.partition()) },
-        offset: message.offset(),
-        key,
-        value,
-        headers,
-        time: Timestamp(message.timestamp().to_millis().unwrap_or(0).saturating_mul(1000)),
-    }
+    let (_, headers) = parts.finish();
+    Some(Parts { key: Bytes::new(), value: Bytes::new(), headers })
 }
 
 /// About how much memory a record takes, in bytes. Its parts share the headers' buffer.

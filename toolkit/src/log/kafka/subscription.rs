@@ -38,6 +38,15 @@ impl fmt::Debug for KafkaSubscription {
     }
 }
 
+/// Tells the handle when the thread ends, also by a panic: nothing more will come.
+struct Gone(Arc<Desk>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.fail("the subscription's thread has ended".into());
+    }
+}
+
 /// Joins the group. Returns before any lane is assigned.
 pub(super) async fn open(
     config: &Arc<KafkaConfig>,
@@ -52,6 +61,7 @@ pub(super) async fn open(
     let handle = {
         let (desk, heard) = (Arc::clone(&desk), Arc::clone(&heard));
         thread::Builder::new().name("kafka-subscription".into()).spawn(move || {
+            let _gone = Gone(Arc::clone(&desk));
             match Member::join(&config, &name, &topics, &desk, &heard) {
                 Ok(member) => {
                     if joined.send(Ok(())).is_ok() {

@@ -296,7 +296,11 @@ impl<'a> Read<'a> {
     }
 
     fn check_version(&self) -> Result<(), String> {
-        match self.text(known::SPEC_VERSION)? {
+        let version = self.text(known::SPEC_VERSION);
+        if let (Err(_), Some(why)) = (&version, self.record.headers.get(name::UNREADABLE)) {
+            return Err(format!("its headers cannot be read: {}", why.escape_ascii()));
+        }
+        match version? {
             "1.0" => Ok(()),
             other => Err(format!("{} is {other:?}; only \"1.0\" is read", name::SPEC_VERSION)),
         }
