@@ -21,6 +21,7 @@ mod publishing;
 mod reading_back;
 mod seeking;
 mod topics;
+mod wanted;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use async_trait::async_trait;
 
 pub use self::{
     fencing::*, finding::*, groups::*, publishing::*, reading_back::*, seeking::*, topics::*,
+    wanted::*,
 };
 use crate::{
     id::SourceLane,
@@ -110,6 +112,7 @@ macro_rules! log_conformance {
             a_paused_lane_brings_nothing_until_its_seek
             a_delivery_has_no_more_records_than_asked_for
             a_dropped_next_loses_nothing
+            of_a_type_that_is_not_wanted_its_place_is_brought
             a_topic_is_made_once
             another_number_of_partitions_is_refused
             a_topic_whose_records_are_too_small_is_refused
