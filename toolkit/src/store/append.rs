@@ -65,8 +65,7 @@ impl Append {
 
     /// Versions that do not follow on from a read would leave a stream with a hole.
     fn event_flaw(&self, lanes: u32) -> Option<String> {
-        let hasher = foldhash::fast::RandomState::default();
-        let mut heads = HashMap::with_capacity_and_hasher(self.reads.len(), hasher);
+        let mut heads = HashMap::with_capacity(self.reads.len());
         for (stream, version) in &self.reads {
             if heads.insert(stream, *version).is_some() {
                 return Some(format!("{stream} is read twice"));

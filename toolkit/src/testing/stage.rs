@@ -325,7 +325,6 @@ impl<S: Service> Stage<S> {
             read: events.len() as u64,
             first_saga: events.first().map(|event| event.saga),
             state: (kind.rebuild)(None, events).unwrap_or_else(|e| panic!("{e}")),
-            since_snapshot: 0,
         }
     }
 

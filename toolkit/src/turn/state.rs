@@ -66,8 +66,6 @@ pub(crate) struct InTurn {
     pub(crate) first_saga: Option<SagaId>,
     /// The state with this turn's own facts applied.
     pub(crate) state: AnyState,
-    /// Events since the last snapshot, as it was read.
-    pub(crate) since_snapshot: u32,
 }
 
 pub(crate) struct TurnState {
@@ -75,8 +73,6 @@ pub(crate) struct TurnState {
     pub(crate) wants: Vec<Want>,
     /// Few: a turn touches a handful of streams, so a scan beats a map.
     pub(crate) streams: Vec<InTurn>,
-    /// It has waited for a load: what it read before that may have changed.
-    pub(crate) waited: bool,
     pub(crate) drafts: Vec<Draft>,
     pub(crate) agenda: Vec<AgendaDraft>,
     pub(crate) fault: Option<HandlerError>,
@@ -88,7 +84,6 @@ impl TurnState {
             context,
             wants: vec![],
             streams: vec![],
-            waited: false,
             drafts: vec![],
             agenda: vec![],
             fault: None,

@@ -36,8 +36,6 @@ pub(super) struct Part {
     pub(super) streams: Vec<InTurn>,
     pub(super) drafts: Vec<Draft>,
     pub(super) agenda: Vec<AgendaDraft>,
-    /// It had to wait for some of what it read.
-    waited: bool,
 }
 
 impl<S: Service> Decider<S> {
@@ -53,10 +51,9 @@ impl<S: Service> Decider<S> {
             let streams = std::mem::take(&mut turn.streams);
             let drafts = std::mem::take(&mut turn.drafts);
             let agenda = std::mem::take(&mut turn.agenda);
-            let part = Part { streams, drafts, agenda, waited: turn.waited };
-            (part, turn.fault.take(), turn.context.now)
+            (Part { streams, drafts, agenda }, turn.fault.take(), turn.context.now)
         };
-        if !self.is_current(&part) && !broken(Mutant::StaleRead) {
+        if !self.is_current(&part.streams) && !broken(Mutant::StaleRead) {
             return false;
         }
         let result = fault.map_or(result, Err);
@@ -111,11 +108,8 @@ impl<S: Service> Decider<S> {
         }
     }
 
-    fn is_current(&mut self, part: &Part) -> bool {
-        let mut streams = part.streams.iter();
-        // Turns run one at a time: nothing changes under one that runs through.
-        !part.waited
-            || streams.all(|s| self.entry(&s.stream).is_some_and(|entry| entry.version == s.read))
+    fn is_current(&mut self, streams: &[InTurn]) -> bool {
+        streams.iter().all(|s| self.entry(&s.stream).is_some_and(|entry| entry.version == s.read))
     }
 
     fn message_applied(&mut self, message: &crate::log::record::Message, via: Via) {
@@ -168,7 +162,7 @@ impl<S: Service> Decider<S> {
 
     /// Puts a turn's reads, events, new states, deadlines and effects into the batch.
     pub(super) fn contribute(&mut self, part: Part, stamp: &Stamp) -> Result<(), HandlerError> {
-        let Part { streams, drafts, agenda, .. } = part;
+        let Part { streams, drafts, agenda } = part;
         self.note_reads(&streams);
         let mut entries = self.changed(&streams, &drafts, stamp)?;
         for draft in drafts {
@@ -207,13 +201,14 @@ impl<S: Service> Decider<S> {
 
     /// The streams that the turn wrote, with their new states and their old versions.
     fn changed(
-        &self,
+        &mut self,
         streams: &[InTurn],
         drafts: &[Draft],
         stamp: &Stamp,
     ) -> Result<Vec<(StreamId, Entry)>, HandlerError> {
         let mut entries = vec![];
         for s in streams.iter().filter(|s| drafts.iter().any(|d| d.stream == s.stream)) {
+            let since_snapshot = self.entry(&s.stream).map_or(0, |entry| entry.since_snapshot);
             let state = match s.state.downcast_ref::<Participation>() {
                 Some(before) => Arc::new(participation_after(before, &s.stream, drafts, stamp)?),
                 None => s.state.clone(),
@@ -223,7 +218,7 @@ impl<S: Service> Decider<S> {
                 version: s.read,
                 first_saga: s.first_saga,
                 state,
-                since_snapshot: s.since_snapshot,
+                since_snapshot,
             };
             entries.push((s.stream.clone(), entry));
         }

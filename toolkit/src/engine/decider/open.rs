@@ -122,7 +122,7 @@ pub(crate) struct Open {
     /// What was loaded for this batch and not changed.
     pub(crate) base: Entries,
     /// The durable head of every stream that was read (P10).
-    pub(crate) reads: Map<StreamId, Version>,
+    pub(crate) reads: BTreeMap<StreamId, Version>,
     pub(crate) events: Vec<NewEvent>,
     pub(crate) agenda: AgendaOverlay,
     pub(crate) held_changes: Vec<HeldChange>,

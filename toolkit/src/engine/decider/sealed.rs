@@ -93,12 +93,10 @@ impl<S: Service> Decider<S> {
         let mut open = std::mem::take(&mut self.open);
         let snapshots = self.snapshots(&mut open);
         let answers = answers(&open);
-        let mut reads: Vec<_> = std::mem::take(&mut open.reads).into_iter().collect();
-        reads.sort_unstable();
         let mut append = Append {
             cause: Some(self.runtime.new_cause_id()),
             at: self.runtime.clock.now(),
-            reads,
+            reads: std::mem::take(&mut open.reads).into_iter().collect(),
             events: std::mem::take(&mut open.events),
             held: std::mem::take(&mut open.held_changes),
             agenda: open.agenda.changes(),

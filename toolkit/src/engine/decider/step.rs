@@ -182,21 +182,11 @@ impl<S: Service> Decider<S> {
         let mut complete = true;
         for want in wants {
             if let Some(entry) = self.entry(&want.stream) {
-                let Entry { kind, version, first_saga, state, since_snapshot } = entry.clone();
-                let read = InTurn {
-                    stream: want.stream,
-                    kind,
-                    read: version,
-                    first_saga,
-                    state,
-                    since_snapshot,
-                };
-                cell.lock().streams.push(read);
+                let Entry { kind, version, first_saga, state, .. } = entry.clone();
+                let stream = want.stream;
+                cell.lock().streams.push(InTurn { stream, kind, read: version, first_saga, state });
             } else {
-                let mut turn = cell.lock();
-                turn.wants.push(want.clone());
-                turn.waited = true;
-                drop(turn);
+                cell.lock().wants.push(want.clone());
                 self.open.block(index, want);
                 complete = false;
             }

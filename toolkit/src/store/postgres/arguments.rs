@@ -179,8 +179,7 @@ struct Reads<'a> {
 
 impl<'a> Reads<'a> {
     fn of(append: &'a Append) -> Self {
-        let written: HashSet<&StreamId, foldhash::fast::RandomState> =
-            append.events.iter().map(|event| &event.stream).collect();
+        let written: HashSet<&StreamId> = append.events.iter().map(|event| &event.stream).collect();
         let mut reads = Self::default();
         for read in &append.reads {
             let is_written = written.contains(&read.0);
@@ -214,7 +213,8 @@ impl<'a> Reads<'a> {
 /// waits for the other's second.
 fn events(add: &mut Arrays<'_>, append: &Append, lanes: &[Lane]) -> Result<(), BoxDynError> {
     let mut next = vec![0_i64; lanes.len()];
-    let numbered = append.events.iter().map(|event| {
+    let mut rows: Vec<EventRow<'_>> = Vec::with_capacity(append.events.len());
+    for event in &append.events {
         let at = event.route.as_ref().and_then(|route| lanes.binary_search(&route.lane).ok());
         let nth = at.map(|at| {
             next[at] += 1;
@@ -222,12 +222,10 @@ fn events(add: &mut Arrays<'_>, append: &Append, lanes: &[Lane]) -> Result<(), B
         });
         // The server's arrays count from 1.
         let at_lane = at.and_then(|at| i32::try_from(at + 1).ok());
-        (event, at_lane, nth)
-    });
-    let mut order: Vec<(&NewEvent, Option<i32>, Option<i64>)> = numbered.collect();
-    // What is moved about is small; rows are large.
-    order.sort_by(|(a, ..), (b, ..)| a.stream.cmp(&b.stream));
-    add.all(order.into_iter().map(|(event, at_lane, nth)| EventRow::of(event, at_lane, nth)))
+        rows.push(EventRow::of(event, at_lane, nth));
+    }
+    rows.sort_by(|a, b| a.stream.cmp(b.stream));
+    add.all(rows)
 }
 
 /// An event as the server's type has it, field by field in its order.
