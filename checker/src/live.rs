@@ -15,12 +15,12 @@ use rdkafka::{
     ClientContext, Message as _, Offset, Statistics, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
-    message::{BorrowedMessage, Headers as _},
+    message::BorrowedMessage,
 };
 
 use crate::{
     evidence::Sighting,
-    read::kafka::{COMMITTED, partitions, settings},
+    read::kafka::{COMMITTED, headers, partitions, settings},
 };
 
 const POLL: Duration = Duration::from_millis(100);
@@ -190,11 +190,10 @@ fn watch(consumer: &BaseConsumer<Ears>, mut next: Next, shared: &Shared) {
 }
 
 fn sighting(message: &BorrowedMessage<'_>) -> Sighting {
+    let headers = headers(message);
     let header = |name: &str| {
-        let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-        let found = headers.filter(|header| header.key == name).filter_map(|header| header.value);
-        let text = found.last().map(|value| String::from_utf8_lossy(value).into_owned());
-        text.unwrap_or_default()
+        let found = headers.iter().rfind(|(header, _)| header == name);
+        found.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
     };
     Sighting {
         topic: message.topic().to_owned(),

@@ -5,7 +5,7 @@ use quadrille::{
     runtime::Timestamp,
     store::{
         AgendaChange, AgendaItem, AgendaKind, AgendaQuery, AgendaState, AppendError,
-        EventStore as _, HeldState, InboxEntry, postgres::PostgresStore,
+        EventStore as _, HeldState, InboxEntry, StreamRead, postgres::PostgresStore,
     },
 };
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
@@ -72,11 +72,12 @@ async fn no_statement_of_the_hot_path_reads_a_table_whole() {
 }
 
 const EVENTS: i64 = 100_000;
+const NOT_THERE: u64 = 50;
 
 /// Plans of an append that were made while there was no event, when there are many and the statistics say
-/// nothing of it yet: it looks up what it asks for, and goes through nothing.
+/// nothing of it yet: it looks up what it asks for, and goes through nothing. So does a load.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p10_an_append_to_many_events_reads_no_more_than_to_none() {
+async fn p10_an_append_to_many_events_and_a_load_read_no_more_than_with_none() {
     let database = Database::fresh().await;
     let mut owner = database.connect().await;
     drop(database.store().await);
@@ -88,6 +89,7 @@ async fn p10_an_append_to_many_events_reads_no_more_than_to_none() {
     let store = database.store().await;
     begin(&store).await;
     // Looks for what is not there: this is where plans are made.
+    load_many(&store, 0).await;
     expect_conflict(&store, 1).await;
     append_on(&store, 0).await;
     let fill = format!(
@@ -102,6 +104,7 @@ async fn p10_an_append_to_many_events_reads_no_more_than_to_none() {
     let rounds = 10;
     for n in 1..=rounds {
         append_on(&store, n).await;
+        load_many(&store, n + 1).await;
         expect_conflict(&store, n).await;
     }
     drop(store);
@@ -115,6 +118,18 @@ async fn p10_an_append_to_many_events_reads_no_more_than_to_none() {
     );
     let read: i64 = sqlx::query_scalar(AssertSqlSafe(read)).fetch_one(&mut owner).await.unwrap();
     assert!(read < i64::try_from(rounds).unwrap() * 100, "{read} entries were read");
+}
+
+/// As a batch loads: streams that are there, and many that are not.
+async fn load_many(store: &PostgresStore, version: u64) {
+    let absent = (0..NOT_THERE).map(|n| format!("absent {n}"));
+    let names = ["a", "b", "c"].map(str::to_owned).into_iter().chain(absent);
+    let read = |name: String| StreamRead { stream: stream(&name), snapshot_version: 1 };
+    let reads: Vec<StreamRead> = names.map(read).collect();
+    let slices = store.load(&reads).await.unwrap();
+    let heads: Vec<u64> = slices.iter().map(|slice| slice.version).collect();
+    assert_eq!(heads[..3], [version; 3]);
+    assert!(heads[3..].iter().all(|head| *head == 0));
 }
 
 /// Three streams that go on from `version`, one more that is read, and an event from outside.
