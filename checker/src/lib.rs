@@ -8,6 +8,7 @@
 //! | [`evidence`] | what was read: rows, records, what a live reader saw |
 //! | [`judge`] | the invariants, over the evidence alone |
 //! | [`report`] | what they found: a line each, or JSON |
+//! | [`unseen`] | where a live reader missed something |
 //! | `read`, `live` | PostgreSQL and Kafka, and a reader that watches while things happen (feature `servers`) |
 //!
 //! Ask it when all is quiet: a message that is under way is a violation here.
@@ -19,3 +20,4 @@ pub mod live;
 #[cfg(feature = "servers")]
 pub mod read;
 pub mod report;
+pub mod unseen;

@@ -34,6 +34,8 @@ const PEACE_LIMIT: Duration = Duration::from_secs(35);
 struct Instance {
     address: SocketAddr,
     process: Child,
+    /// Whether its end was told.
+    end_told: bool,
 }
 
 /// A service and the number of one of its processes, from 1.
@@ -205,14 +207,17 @@ impl Stack {
         Ok(())
     }
 
-    /// Processes that have ended although nobody killed them, with their status.
+    /// Processes that have ended although nobody killed them, with their status; each is told once.
     ///
     /// # Errors
     /// What the system says.
     pub fn ended_by_themselves(&mut self) -> Result<Vec<String>> {
         let mut ended = vec![];
         for ((service, number), instance) in &mut self.instances {
-            if let Some(status) = instance.process.try_wait()? {
+            if !instance.end_told
+                && let Some(status) = instance.process.try_wait()?
+            {
+                instance.end_told = true;
                 ended.push(format!("{service}-{number} ended: {status}"));
             }
         }
@@ -251,7 +256,7 @@ impl Stack {
             .stderr(log)
             .spawn()
             .context("cannot start a service")?;
-        self.instances.insert(key, Instance { address, process });
+        self.instances.insert(key, Instance { address, process, end_told: false });
         self.addresses.lock().insert(key, address);
         Ok(address)
     }

@@ -24,6 +24,7 @@ use checker::{
     live::Watcher,
     read::{self, Source, Sources},
     report::Report,
+    unseen::unseen,
 };
 use demo::script::Script;
 
@@ -143,14 +144,9 @@ async fn check(field: &Field, watcher: Watcher, troubles: &mut Vec<String>) -> R
         let count = tables::count_public(&field.stack.url(service)).await?;
         events += usize::try_from(count)?;
     }
-    let seen = wait::until("the live reader", SIGHT_LIMIT, async || Ok(watcher.count() >= events));
-    if seen.await.is_err() {
-        let standing = watcher.standing().join("; ");
-        troubles.push(format!(
-            "the live reader saw {} of {events} events: {standing}",
-            watcher.count()
-        ));
-    }
+    let all = wait::until("the live reader", SIGHT_LIMIT, async || Ok(watcher.count() >= events));
+    let saw_all = all.await.is_ok();
+    let (count, standing) = (watcher.count(), watcher.standing().join("; "));
     let seen = tokio::task::spawn_blocking(move || watcher.stop()).await?;
     let seen = match seen {
         Ok(seen) => Some(seen),
@@ -161,7 +157,15 @@ async fn check(field: &Field, watcher: Watcher, troubles: &mut Vec<String>) -> R
     };
     let sources = sources(&field.stack);
     tell(&format!("storm: checking {events} public events"));
-    Ok(judge(&read::gather(&sources, seen).await?))
+    let evidence = read::gather(&sources, seen).await?;
+    if !saw_all {
+        let missed: Vec<String> = unseen(&evidence).iter().map(ToString::to_string).collect();
+        let missed = missed.join("; ");
+        troubles.push(format!(
+            "the live reader saw {count} of {events} events, and not {missed}; it stands at {standing}"
+        ));
+    }
+    Ok(judge(&evidence))
 }
 
 /// What the checker is told of a stack: addresses and names.
