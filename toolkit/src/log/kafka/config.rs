@@ -91,6 +91,9 @@ pub struct KafkaLimits {
     /// A member that hears nothing from any broker for so long says that it is not ready. Above
     /// `metadata_every`: an idle member hears no more often than that while its group forms.
     pub silence_max: Duration,
+    /// A member that has no place in its group for so long although brokers answer is replaced by a new client. Above twice
+    /// `session_timeout`: a group waits that long for members that are gone.
+    pub membership_max: Duration,
     /// How long a broker may hold back an answer for want of records. Also the longest wait before a lane
     /// that was sought is fetched.
     pub fetch_wait: Duration,
@@ -121,6 +124,7 @@ impl Default for KafkaLimits {
             session_timeout: Duration::from_secs(10),
             heartbeat_every: Duration::from_millis(500),
             silence_max: Duration::from_secs(8),
+            membership_max: Duration::from_secs(45),
             fetch_wait: Duration::from_millis(50),
             metadata_every: Duration::from_secs(3),
             buffered_records_max: 4_096,
@@ -239,6 +243,9 @@ impl KafkaConfig {
         }
         if limits.silence_max <= limits.metadata_every {
             wrong.push("silence_max must be above metadata_every".into());
+        }
+        if limits.membership_max <= limits.session_timeout * 2 {
+            wrong.push("membership_max must be above twice session_timeout".into());
         }
         let counts = [
             ("batch_bytes_max", limits.batch_bytes_max),

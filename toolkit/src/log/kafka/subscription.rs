@@ -6,6 +6,7 @@
 mod contact;
 mod desk;
 mod member;
+mod membership;
 
 use std::{
     fmt,

@@ -20,9 +20,10 @@ fn all_errors_come_at_once() {
     let mut config = KafkaConfig::new("");
     config.limits.delivery_timeout = config.limits.transaction_timeout;
     config.limits.heartbeat_every = config.limits.session_timeout;
+    config.limits.membership_max = config.limits.session_timeout * 2;
     config.limits.lookups_max = 0;
     config.properties.insert("isolation.level".into(), "read_uncommitted".into());
-    assert_eq!(wrong(&config).len(), 5, "{:?}", wrong(&config));
+    assert_eq!(wrong(&config).len(), 6, "{:?}", wrong(&config));
 }
 
 #[test]

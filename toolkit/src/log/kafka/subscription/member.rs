@@ -20,11 +20,12 @@ use rdkafka::{
 use super::{
     contact::Heard,
     desk::{Desk, Want},
+    membership::Membership,
 };
 use crate::{
     id::SourceLane,
     log::{
-        LogError, LogRecord,
+        Contact as _, LogError, LogRecord,
         kafka::{
             config::KafkaConfig,
             context, convert,
@@ -52,6 +53,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 struct Ears {
     desk: Arc<Desk>,
     heard: Arc<Heard>,
+    membership: Membership,
     /// Something came out of the queue that was no record: there may be more behind it.
     served: AtomicBool,
 }
@@ -67,6 +69,7 @@ impl ClientContext for Ears {
 
     fn stats(&self, statistics: Statistics) {
         self.heard.note(&statistics);
+        self.membership.note(&statistics, self.heard.silence().is_none());
     }
 }
 
@@ -159,7 +162,12 @@ impl Member {
         heard: &Arc<Heard>,
     ) -> Result<Self, LogError> {
         let (desk, heard) = (Arc::clone(desk), Arc::clone(heard));
-        let ears = Ears { desk: Arc::clone(&desk), heard, served: AtomicBool::new(false) };
+        let ears = Ears {
+            desk: Arc::clone(&desk),
+            heard,
+            membership: Membership::new(config.limits.membership_max),
+            served: AtomicBool::new(false),
+        };
         let mut consumer: BaseConsumer<Ears> = config
             .member(group)
             .create_with_context(ears)
@@ -179,9 +187,13 @@ impl Member {
         })
     }
 
-    /// Works until the handle is gone or librdkafka gives up. Dropping the consumer leaves the group.
+    /// Works until the handle is gone, librdkafka gives up, or the group has no place for it. Dropping the consumer leaves the group.
     pub(super) fn work(mut self) {
         while !self.desk.is_closed() {
+            if let Some(reason) = self.consumer.context().membership.lost() {
+                self.desk.fail(reason);
+                return;
+            }
             let waiting = self.fulfil();
             let result = if self.desk.has_room() { self.read() } else { self.wait_for_room() };
             let left = match result {
