@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use rdkafka::{
-    ClientContext, Message as _, Offset, Statistics, TopicPartitionList,
+    ClientConfig, ClientContext, Message as _, Offset, Statistics, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
     message::BorrowedMessage,
@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// How often librdkafka tells where it is, in milliseconds.
 const STATISTICS_MS: &str = "500";
-/// A reader that hears nothing for so long is set to where it was: faults last up to 14 s.
+/// A reader that hears nothing for so long is replaced by a new one: faults last up to 14 s.
 const STILL_MAX: Duration = Duration::from_secs(8);
 
 /// A thread that reads the topics from their beginning, through everything that befalls the brokers.
@@ -86,20 +86,19 @@ impl Watcher {
         let shared = Arc::new(Shared::default());
         let mut settings = settings(kafka, COMMITTED);
         settings.set("statistics.interval.ms", STATISTICS_MS);
-        let consumer: BaseConsumer<Ears> =
-            settings.create_with_context(Ears(Arc::clone(&shared)))?;
+        let consumer: BaseConsumer = settings.create()?;
         let mut next = Next::new();
         for topic in topics {
             for partition in partitions(&consumer, topic)? {
                 next.insert((topic.clone(), partition), Offset::Beginning);
             }
         }
-        consumer.assign(&list(&next)?)?;
+        let consumer = begin(&settings, &next, &shared)?;
         let thread = {
             let shared = shared.clone();
             std::thread::Builder::new()
                 .name("watcher".into())
-                .spawn(move || watch(&consumer, next, &shared))?
+                .spawn(move || watch(consumer, &settings, next, &shared))?
         };
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -155,15 +154,29 @@ fn list(next: &Next) -> Result<TopicPartitionList> {
     Ok(list)
 }
 
-fn watch(consumer: &BaseConsumer<Ears>, mut next: Next, shared: &Shared) {
+/// A new client that reads on from there.
+fn begin(settings: &ClientConfig, next: &Next, shared: &Arc<Shared>) -> Result<BaseConsumer<Ears>> {
+    let consumer: BaseConsumer<Ears> = settings.create_with_context(Ears(Arc::clone(shared)))?;
+    consumer.assign(&list(next)?)?;
+    Ok(consumer)
+}
+
+fn watch(
+    mut consumer: BaseConsumer<Ears>,
+    settings: &ClientConfig,
+    mut next: Next,
+    shared: &Arc<Shared>,
+) {
     let mut heard = Instant::now();
     while !shared.stop.load(Ordering::SeqCst) {
-        // A client that stands still after what befell its broker says nothing about the log: it begins anew where
-        // it was, as whoever operates it would have it do.
+        // A client that stands still after what befell its broker says nothing about the log: another one goes on
+        // where it was, as whoever operates it would have it do. An assignment anew was seen not to be enough.
         if heard.elapsed() > STILL_MAX {
             heard = Instant::now();
-            // What cannot be assigned now is tried again after the next such time.
-            let _ = list(&next).map(|list| consumer.assign(&list));
+            // What cannot be made now is tried again after the next such time.
+            if let Ok(another) = begin(settings, &next, shared) {
+                consumer = another;
+            }
         }
         match consumer.poll(POLL) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => {}
