@@ -20,7 +20,7 @@ use rdkafka::{
 
 use crate::{
     evidence::Sighting,
-    read::kafka::{COMMITTED, headers, partitions, settings},
+    read::kafka::{COMMITTED, consumer, headers, partitions, settings},
 };
 
 const POLL: Duration = Duration::from_millis(100);
@@ -86,10 +86,10 @@ impl Watcher {
         let shared = Arc::new(Shared::default());
         let mut settings = settings(kafka, COMMITTED);
         settings.set("statistics.interval.ms", STATISTICS_MS);
-        let consumer: BaseConsumer = settings.create()?;
+        let asking = consumer(kafka, COMMITTED)?;
         let mut next = Next::new();
         for topic in topics {
-            for partition in partitions(&consumer, topic)? {
+            for partition in partitions(&asking, topic)? {
                 next.insert((topic.clone(), partition), Offset::Beginning);
             }
         }

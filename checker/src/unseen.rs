@@ -1,9 +1,6 @@
 //! What a live reader did not see of what it could have seen.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt,
-};
+use std::{collections::HashSet, fmt};
 
 use crate::evidence::{Evidence, Record};
 
@@ -39,34 +36,29 @@ pub fn unseen(evidence: &Evidence) -> Vec<Unseen> {
     let Some(seen) = &evidence.seen else { return vec![] };
     let seen: HashSet<(&str, i32, i64)> =
         seen.iter().map(|s| (s.topic.as_str(), s.partition, s.offset)).collect();
-    let mut gaps = vec![];
-    for service in &evidence.services {
-        let mut open: BTreeMap<i32, Unseen> = BTreeMap::new();
-        for record in &service.log.records {
-            if seen.contains(&(service.topic.as_str(), record.partition, record.offset)) {
-                gaps.extend(open.remove(&record.partition));
-            } else {
-                let gap = open
-                    .entry(record.partition)
-                    .or_insert_with(|| Unseen::before(&service.topic, record));
-                gap.offsets.1 = record.offset;
-                gap.times_ms.1 = record.timestamp_ms;
-                gap.records += 1;
-            }
-        }
-        gaps.extend(open.into_values());
-    }
-    gaps
+    let gaps = evidence.services.iter().flat_map(|service| {
+        let topic = service.topic.as_str();
+        let is_seen = |r: &Record| seen.contains(&(topic, r.partition, r.offset));
+        // They come by partition and offset.
+        let runs = service
+            .log
+            .records
+            .chunk_by(|a, b| a.partition == b.partition && is_seen(a) == is_seen(b));
+        let missed = runs.filter(|run| !is_seen(&run[0]));
+        missed.map(|run| Unseen::of(topic, run)).collect::<Vec<_>>()
+    });
+    gaps.collect()
 }
 
 impl Unseen {
-    fn before(topic: &str, first: &Record) -> Self {
+    fn of(topic: &str, run: &[Record]) -> Self {
+        let (first, last) = (&run[0], &run[run.len() - 1]);
         Self {
             topic: topic.to_owned(),
             partition: first.partition,
-            offsets: (first.offset, first.offset),
-            times_ms: (first.timestamp_ms, first.timestamp_ms),
-            records: 0,
+            offsets: (first.offset, last.offset),
+            times_ms: (first.timestamp_ms, last.timestamp_ms),
+            records: run.len(),
         }
     }
 }

@@ -88,12 +88,16 @@ async fn p06_a_long_run_of_aborted_records_hides_nothing() {
     assert_eq!(find(&log, &lane, 4).await, Found::Missing { first: Some(1) });
 }
 
+async fn next(member: &mut dyn Subscription) -> Delivery {
+    let next = tokio::time::timeout(DEADLINE, member.next(20)).await;
+    next.expect("a delivery in time").expect("a delivery")
+}
+
 /// The first records of a lane, as its only member gets them.
 async fn taken(member: &mut dyn Subscription, count: usize) -> Vec<LogRecord> {
     let mut got = vec![];
     while got.len() < count {
-        let next = tokio::time::timeout(DEADLINE, member.next(20)).await;
-        match next.expect("a delivery in time").expect("a delivery") {
+        match next(member).await {
             Delivery::Assigned(lanes) => member.seek(&lanes[0], 0).await.expect("a seek"),
             Delivery::Records(more) => got.extend(more),
             Delivery::Revoked(_) => panic!("it is alone"),
@@ -168,9 +172,7 @@ struct Got(BTreeMap<SourceLane, Vec<u64>>);
 impl Got {
     /// Takes one delivery; lanes are read from the start when they are assigned.
     async fn step(&mut self, member: &mut dyn Subscription) {
-        let next =
-            tokio::time::timeout(DEADLINE, member.next(20)).await.expect("a delivery in time");
-        match next.expect("a delivery") {
+        match next(member).await {
             Delivery::Assigned(lanes) => {
                 for lane in lanes {
                     member.seek(&lane, 0).await.expect("a seek");

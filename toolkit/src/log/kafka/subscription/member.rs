@@ -187,7 +187,8 @@ impl Member {
         })
     }
 
-    /// Works until the handle is gone, librdkafka gives up, or the group has no place for it. Dropping the consumer leaves the group.
+    /// Works until the handle is gone, librdkafka gives up, or the group has no place for it. Dropping the
+    /// consumer leaves the group.
     pub(super) fn work(mut self) {
         while !self.desk.is_closed() {
             if let Some(reason) = self.consumer.context().membership.lost() {
