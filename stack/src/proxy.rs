@@ -1,4 +1,4 @@
-//! A way to the broker that is ours: requests of a kind are held back, and connections are cut.
+//! A way to the broker that is ours: requests of a kind are held back or get lost, and connections are cut.
 //!
 //! It understands no more of Kafka than a request's kind. The broker's answers name the broker's own
 //! address, to which a client would go next; the proxy puts its port in place of the broker's.
@@ -42,6 +42,9 @@ struct Shared {
     /// The kinds of requests that are held back.
     kinds: watch::Sender<BTreeSet<Kind>>,
     held: AtomicUsize,
+    /// The kinds of requests that get lost.
+    losing: watch::Sender<BTreeSet<Kind>>,
+    lost: AtomicUsize,
 }
 
 impl Proxy {
@@ -62,6 +65,8 @@ impl Proxy {
             port: own_port,
             kinds: watch::Sender::default(),
             held: AtomicUsize::new(0),
+            losing: watch::Sender::default(),
+            lost: AtomicUsize::new(0),
         });
         let behind = Arc::clone(&shared);
         let serve = move |client, cuts| connection::serve(client, Arc::clone(&behind), cuts);
@@ -84,6 +89,18 @@ impl Proxy {
     /// Sends on what was held back, late, and also for clients that have died since.
     pub fn release(&self) {
         self.shared.kinds.send_replace(BTreeSet::new());
+    }
+
+    /// From now on, requests of these kinds do not arrive, and what is sent after them does: their client waits for
+    /// an answer, and believes that its connection is in order. None of them any more: an empty list.
+    pub fn lose(&self, kinds: &[Kind]) {
+        self.shared.losing.send_replace(kinds.iter().copied().collect());
+    }
+
+    /// How many requests got lost so far.
+    #[must_use]
+    pub fn lost(&self) -> usize {
+        self.shared.lost.load(Ordering::SeqCst)
     }
 
     /// Closes all connections; what was held back on them is lost. Clients may come again.

@@ -53,6 +53,9 @@ async fn requests(
 ) -> Result<()> {
     while let Some(frame) = Frame::read(&mut client).await? {
         let (kind, number) = (frame.kind()?, frame.request_number()?);
+        if shared.loses(kind) {
+            continue;
+        }
         asked.lock().unwrap_or_else(PoisonError::into_inner).insert(number, kind);
         shared.pass(kind).await;
         broker.write_all(&frame.0).await?;
@@ -79,6 +82,15 @@ async fn answers(
 }
 
 impl Shared {
+    /// Whether requests of this kind get lost; counts it then.
+    fn loses(&self, kind: Kind) -> bool {
+        let loses = self.losing.borrow().contains(&kind);
+        if loses {
+            self.lost.fetch_add(1, Ordering::SeqCst);
+        }
+        loses
+    }
+
     /// Returns at once, or when requests of this kind are no longer held back.
     async fn pass(&self, kind: Kind) {
         let mut kinds = self.kinds.subscribe();

@@ -69,6 +69,20 @@ async fn what_is_held_is_lost_when_the_way_is_cut_or_the_broker_dies() {
 }
 
 #[tokio::test]
+async fn what_gets_lost_keeps_nothing_back() {
+    let (proxy, mut client, mut server) = connected().await;
+    proxy.lose(&[wire::FETCH]);
+    client.write_all(&request(wire::FETCH, 1)).await.unwrap();
+    client.write_all(&request(wire::PRODUCE, 2)).await.unwrap();
+    assert_eq!(read::<12>(&mut server).await[..], request(wire::PRODUCE, 2));
+    assert_eq!(proxy.lost(), 1);
+    proxy.lose(&[]);
+    client.write_all(&request(wire::FETCH, 3)).await.unwrap();
+    assert_eq!(read::<12>(&mut server).await[..], request(wire::FETCH, 3));
+    assert_eq!(proxy.lost(), 1);
+}
+
+#[tokio::test]
 async fn a_closed_proxy_lets_nobody_in() {
     let (proxy, mut client, _server) = connected().await;
     proxy.close();

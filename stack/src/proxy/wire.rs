@@ -9,6 +9,8 @@ pub type Kind = i16;
 pub const PRODUCE: Kind = 0;
 /// Records from a partition.
 pub const FETCH: Kind = 1;
+/// A consumer asks its group for a place.
+pub const JOIN_GROUP: Kind = 11;
 /// A producer's new epoch.
 pub const INIT_PRODUCER_ID: Kind = 22;
 /// The first records of a transaction in a partition are about to come.

@@ -67,6 +67,9 @@ impl Default for TopicPolicy {
     }
 }
 
+/// librdkafka tells where it is once a second: in less time than this nothing can be seen to stand still.
+const STANDSTILL_MIN: Duration = Duration::from_secs(3);
+
 /// Every bound of the Kafka log, by name and with its unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -94,6 +97,9 @@ pub struct KafkaLimits {
     /// A member that has no place in its group for so long although brokers answer is replaced by a new client. Above twice
     /// `session_timeout`: a group waits that long for members that are gone.
     pub membership_max: Duration,
+    /// A member is replaced by a new client when it fetches nothing more of a lane for so long although the broker says
+    /// that there is more. The broker is asked every third of it, for lanes in which nothing moves.
+    pub standstill_max: Duration,
     /// How long a broker may hold back an answer for want of records. Also the longest wait before a lane
     /// that was sought is fetched.
     pub fetch_wait: Duration,
@@ -125,6 +131,7 @@ impl Default for KafkaLimits {
             heartbeat_every: Duration::from_millis(500),
             silence_max: Duration::from_secs(8),
             membership_max: Duration::from_secs(45),
+            standstill_max: Duration::from_secs(30),
             fetch_wait: Duration::from_millis(50),
             metadata_every: Duration::from_secs(3),
             buffered_records_max: 4_096,
@@ -246,6 +253,12 @@ impl KafkaConfig {
         }
         if limits.membership_max <= limits.session_timeout * 2 {
             wrong.push("membership_max must be above twice session_timeout".into());
+        }
+        if limits.standstill_max <= (limits.fetch_wait * 3).max(STANDSTILL_MIN) {
+            wrong.push(format!(
+                "standstill_max must be above {} s and three times fetch_wait",
+                STANDSTILL_MIN.as_secs()
+            ));
         }
         let counts = [
             ("batch_bytes_max", limits.batch_bytes_max),

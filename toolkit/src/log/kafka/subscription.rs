@@ -7,6 +7,7 @@ mod contact;
 mod desk;
 mod member;
 mod membership;
+mod standstill;
 
 use std::{
     fmt,

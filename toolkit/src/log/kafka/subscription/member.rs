@@ -21,6 +21,7 @@ use super::{
     contact::Heard,
     desk::{Desk, Want},
     membership::Membership,
+    standstill::Standstill,
 };
 use crate::{
     id::SourceLane,
@@ -46,6 +47,8 @@ const PILE_RECORDS_MAX: usize = 256;
 const PILE_BYTES_MAX: usize = 256 * 1024;
 /// librdkafka answers a seek from memory; it has this long.
 const SEEK_MAX: Duration = Duration::from_secs(1);
+/// A broker has so long to say where lanes end; it is asked when nothing comes from them.
+const ENDS_MAX: Duration = Duration::from_secs(1);
 /// A handle that takes nothing for so long: the lanes are paused, so that the group's news can be polled.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -54,6 +57,7 @@ struct Ears {
     desk: Arc<Desk>,
     heard: Arc<Heard>,
     membership: Membership,
+    standstill: Standstill,
     /// Something came out of the queue that was no record: there may be more behind it.
     served: AtomicBool,
 }
@@ -69,7 +73,12 @@ impl ClientContext for Ears {
 
     fn stats(&self, statistics: Statistics) {
         self.heard.note(&statistics);
-        self.membership.note(&statistics, self.heard.silence().is_none());
+        let answered = self.heard.silence().is_none();
+        self.membership.note(&statistics, answered);
+        self.standstill.note(&statistics);
+        if !answered {
+            self.standstill.forget();
+        }
     }
 }
 
@@ -166,6 +175,7 @@ impl Member {
             desk: Arc::clone(&desk),
             heard,
             membership: Membership::new(config.limits.membership_max),
+            standstill: Standstill::new(config.limits.standstill_max),
             served: AtomicBool::new(false),
         };
         let mut consumer: BaseConsumer<Ears> = config
@@ -187,11 +197,12 @@ impl Member {
         })
     }
 
-    /// Works until the handle is gone, librdkafka gives up, or the group has no place for it. Dropping the
-    /// consumer leaves the group.
+    /// Works until the handle is gone, librdkafka gives up, the group has no place for it, or a lane stands still.
+    /// Dropping the consumer leaves the group.
     pub(super) fn work(mut self) {
         while !self.desk.is_closed() {
-            if let Some(reason) = self.consumer.context().membership.lost() {
+            let lost = self.consumer.context().membership.lost();
+            if let Some(reason) = lost.or_else(|| self.stands_still()) {
                 self.desk.fail(reason);
                 return;
             }
@@ -212,6 +223,42 @@ impl Member {
             }
         }
         self.tell_progress(Duration::ZERO);
+    }
+
+    /// Why a new client is to take over from one that fetches nothing more of a lane. Asks the broker now and then.
+    fn stands_still(&self) -> Option<String> {
+        let watched = &self.consumer.context().standstill;
+        let place = |lane: SourceLane| (lane.topic.to_string(), convert::partition(lane.lane));
+        // Paused, nothing has to move.
+        let read = || if self.stalled { vec![] } else { self.desk.reading() };
+        let suspects = watched.suspects(|| read().into_iter().map(place).collect());
+        if suspects.is_empty() {
+            return None;
+        }
+        match self.ends(&suspects) {
+            Ok(ends) => ends.iter().find_map(|(place, end)| watched.end(place, *end)),
+            Err(error) => {
+                tracing::debug!(error = %describe(&error), "where lanes end is not known now");
+                None
+            }
+        }
+    }
+
+    /// Where partitions end for one who reads what is committed.
+    fn ends(&self, places: &[(String, i32)]) -> KafkaResult<Vec<((String, i32), i64)>> {
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        for (topic, partition) in places {
+            // In the place of a time.
+            list.add_partition_offset(topic, *partition, Offset::End)?;
+        }
+        let ends = self.consumer.offsets_for_times(list, ENDS_MAX)?;
+        let known = ends.elements().into_iter().filter_map(|lane| match lane.offset() {
+            Offset::Offset(end) if lane.error().is_ok() => {
+                Some(((lane.topic().to_owned(), lane.partition()), end))
+            }
+            _ => None,
+        });
+        Ok(known.collect())
     }
 
     /// Does what the handle wants; `true` when something has to be tried again.
