@@ -4,7 +4,7 @@
 //! asks for, commits what it seals, and tells it the result:
 //!
 //! ```text
-//! push ──► advance ──► wants ──► provide ──► advance … until quiescent ──► seal ──► committed | rolled back
+//! push ──► advance ──► wants ──► provide ──► advance … until quiescent ──► seal ──► committed, settle | rolled back
 //! ```
 //!
 //! While one batch commits, the next is decided on its overlay. If the commit fails, both are decided
@@ -151,9 +151,14 @@ impl<S: Service> Decider<S> {
         }
     }
 
+    /// Whether the open batch is as large as it may be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.open.len() >= self.batch_works || self.open.bytes >= self.limits.batch_bytes_max
+    }
+
     /// Takes one more work into the batch. False when nothing waits, or the batch is as large as it may be.
     fn take_one(&mut self) -> bool {
-        if self.open.len() >= self.batch_works || self.open.bytes >= self.limits.batch_bytes_max {
+        if self.is_full() {
             return false;
         }
         let Some(work) = self.pending.pop_front() else { return false };

@@ -256,19 +256,26 @@ impl<S: Service> Running<S> {
         } else {
             return;
         }
-        if self.commit.is_idle() && self.may_seal() {
-            let works = self.parts.decider.open_works();
-            if let Some(append) = self.parts.decider.seal() {
-                self.sealed_at = self.parts.runtime.clock.now();
-                self.pace.started(self.sealed_at, works);
-                self.commit.start(self.parts.store.clone(), append);
-            }
+        if self.commit_next() {
             // The next batch is decided on the overlay of this one.
             let wants = self.parts.decider.advance();
             if !wants.is_empty() {
                 self.load.start(self.parts.store.clone(), wants);
             }
         }
+    }
+
+    /// Seals the open batch and sends it off, when it is decided and nothing is being committed.
+    fn commit_next(&mut self) -> bool {
+        if self.contention.is_waiting() || !self.commit.is_idle() || !self.may_seal() {
+            return false;
+        }
+        let works = self.parts.decider.open_works();
+        let Some(append) = self.parts.decider.seal() else { return false };
+        self.sealed_at = self.parts.runtime.clock.now();
+        self.pace.started(self.sealed_at, works);
+        self.commit.start(self.parts.store.clone(), append);
+        true
     }
 
     /// Under load, starts are kept apart so that batches grow; an idle engine never waits.

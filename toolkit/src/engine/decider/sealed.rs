@@ -48,6 +48,10 @@ pub(crate) struct Sealed {
     lines: Vec<Line>,
 }
 
+/// A batch that is durable, and of which nobody has heard yet.
+#[must_use]
+pub(crate) struct Committed(Sealed);
+
 /// What a committed batch leaves to do.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
@@ -170,11 +174,17 @@ impl<S: Service> Decider<S> {
         snapshots
     }
 
-    /// The append is durable: only now does anyone hear of it (P1, P15).
-    pub(crate) fn committed(&mut self, appended: &Appended) -> Settled {
-        let Some(sealed) = self.sealed.take() else { return Settled::default() };
+    /// The append is durable. The next batch may be sealed now; nothing may be decided before
+    /// [`settle`](Self::settle).
+    pub(crate) fn committed(&mut self) -> Option<Committed> {
+        let sealed = self.sealed.take()?;
+        self.lanes.committed(&sealed.append.positions);
+        Some(Committed(sealed))
+    }
+
+    /// What is durable is known from here on, and only now does anyone hear of it (P1, P15).
+    pub(crate) fn settle(&mut self, Committed(sealed): Committed, appended: &Appended) -> Settled {
         let append = &sealed.append;
-        self.lanes.committed(&append.positions);
         let holds = !sealed.held.is_empty();
         for ((source, key), held) in sealed.held {
             self.lanes.set_held(&source, &key, held);

@@ -2,6 +2,8 @@
 
 use std::{future::pending, sync::Arc};
 
+use futures_util::FutureExt as _;
+
 use super::Running;
 use crate::{
     engine::decider::CommitVerdict,
@@ -28,8 +30,13 @@ impl<T> UnderWay<T> {
         self.future.is_none() && self.done.is_none()
     }
 
+    /// Begins at once, so that the store works while something else is decided here.
     fn start(&mut self, call: impl Future<Output = T> + Send + 'static) {
-        self.future = Some(Box::pin(call));
+        let mut call: BoxFuture<'static, T> = Box::pin(call);
+        match call.as_mut().now_or_never() {
+            Some(done) => self.done = Some(done),
+            None => self.future = Some(call),
+        }
     }
 
     /// Resolves when the call has ended; never when there is none. May be dropped and called again.
@@ -162,7 +169,12 @@ impl<S: Service> Running<S> {
                 self.parts.status.gauges.append.observe_time(took);
                 // Its events go on from here: nobody else is to hold them.
                 self.commit.append = None;
-                let settled = self.parts.decider.committed(&appended);
+                let Some(committed) = self.parts.decider.committed() else { return };
+                // The store is not to wait for what follows from the last append, if nothing more fits into the next.
+                if self.parts.decider.is_full() {
+                    self.commit_next();
+                }
+                let settled = self.parts.decider.settle(committed, &appended);
                 if !settled.fresh.is_empty() {
                     self.parts.fresh.hand_over(settled.fresh);
                 }

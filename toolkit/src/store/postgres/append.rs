@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
+use futures_util::FutureExt as _;
 use sqlx::{
     Error, Row as _,
     postgres::{PgArguments, PgRow},
@@ -52,8 +53,14 @@ pub(super) async fn run(store: &PostgresStore, append: &Append) -> Result<Append
         arguments::prepare(append).map_err(AppendError::Rejected)?;
     let under_way = store.under_way.clone().read_owned().await;
     let lent = store.appenders.lend().await.map_err(unavailable)?;
-    // In a task of its own: it goes to its end although the caller may be dropped.
-    match tokio::spawn(send(lent, sql, arguments, under_way)).await {
+    // It is on its way before a task of its own is there, which the runtime may let wait for whatever its thread does next.
+    let mut sending = Box::pin(send(lent, sql, arguments, under_way));
+    let ended = match sending.as_mut().now_or_never() {
+        Some(ended) => Ok(ended),
+        // In a task of its own: it goes to its end although the caller may be dropped.
+        None => tokio::spawn(sending).await,
+    };
+    match ended {
         Ok(Ok((firsts, last))) => {
             let last = lanes.iter().zip(last).filter_map(|(lane, id)| Some((*lane, EventId(id?))));
             let follows = last.collect();
