@@ -258,7 +258,11 @@ impl Relay {
                 let quiet = rounds.quiet_without_floor();
                 self.write_floors(&mut rounds, quiet).await?;
             }
-            self.prepare(&mut rounds).await?;
+            // A full round was made while the last one was on its way, and goes at once: what the store has beyond it is
+            // read while it is on its own.
+            if !rounds.is_full(self.most()) {
+                self.prepare(&mut rounds).await?;
+            }
             if rounds.prepared() == 0 {
                 backoff.reset();
                 if *self.flush.borrow() {
