@@ -10,7 +10,7 @@ use anyhow::Result;
 use sqlx::{Connection as _, PgConnection, Row as _};
 use tokio::task::JoinSet;
 
-use super::{micros, schedule::Fault};
+use super::{micros, schedule::Fault, tell};
 use crate::{
     http,
     processes::{Addresses, SERVICES},
@@ -18,6 +18,9 @@ use crate::{
 
 /// One that is not ready again by then has not recovered.
 const READY_LIMIT: Duration = Duration::from_secs(180);
+
+/// Longer than most faults: who is not ready by then is asked why, once.
+const SLOW: Duration = Duration::from_secs(30);
 
 const POLL: Duration = Duration::from_millis(50);
 
@@ -43,8 +46,11 @@ impl Recovery {
     pub(super) fn watch(&mut self, fault: &Fault, blow: i64, addresses: &Addresses) {
         let role = fault.role();
         let services = if SERVICES.contains(&role) { vec![role] } else { SERVICES.to_vec() };
-        let all: Vec<SocketAddr> =
-            services.iter().flat_map(|service| addresses.of(service)).collect();
+        let all: Vec<(String, SocketAddr)> = services
+            .iter()
+            .flat_map(|service| (1..).zip(addresses.of(service)).map(move |at| (*service, at)))
+            .map(|(service, (number, address))| (format!("{service}-{number}"), address))
+            .collect();
         let lasted = since(blow);
         self.watches.spawn(async move {
             let began = Instant::now();
@@ -64,20 +70,36 @@ impl Recovery {
     }
 }
 
-/// Whether all were ready at the same time before the deadline.
-async fn until_ready(all: &[SocketAddr], deadline: Instant) -> bool {
+/// Whether all were ready at the same time before the deadline. Tells why not when it takes long.
+async fn until_ready(all: &[(String, SocketAddr)], deadline: Instant) -> bool {
+    let slow = Instant::now() + SLOW;
+    let mut told = false;
     while Instant::now() < deadline {
-        let mut ready = 0;
-        for address in all {
+        let mut missing = vec![];
+        for (name, address) in all {
             let answer = http::send(*address, "GET", "/readyz", None).await;
-            ready += usize::from(answer.is_ok_and(|answer| answer.status == 200));
+            missing.extend(why_not(answer).map(|why| format!("{name}: {why}")));
         }
-        if ready == all.len() {
+        if missing.is_empty() {
             return true;
+        }
+        if !told && Instant::now() > slow {
+            told = true;
+            let (seconds, missing) = (SLOW.as_secs(), missing.join("; "));
+            tell(&format!("storm: not ready {seconds} s after a fault: {missing}"));
         }
         tokio::time::sleep(POLL).await;
     }
     false
+}
+
+/// Why a process is not ready, when it is not.
+fn why_not(answer: Result<http::Answer>) -> Option<String> {
+    match answer {
+        Ok(answer) if answer.status == 200 => None,
+        Ok(answer) => Some(answer.body),
+        Err(error) => Some(format!("{error:#}")),
+    }
 }
 
 fn since(struck: i64) -> Duration {
@@ -140,6 +162,17 @@ pub(super) fn by_role(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_not_ready_says_why() {
+        let answer = |status| http::Answer { status, body: "relay: no lease".to_owned() };
+        assert_eq!(why_not(Ok(answer(200))), None);
+        assert_eq!(why_not(Ok(answer(503))).unwrap(), "relay: no lease");
+        assert_eq!(
+            why_not(Err(anyhow::anyhow!("no answer in time"))).unwrap(),
+            "no answer in time"
+        );
+    }
 
     #[test]
     fn times_are_those_of_the_first_order_placed_after_the_blow() {
