@@ -70,6 +70,7 @@ struct Script {
     rejected: Vec<Vec<u8>>,
     /// Whether nobody learns what became of an append.
     outcomes_hidden: bool,
+    held_hidden: bool,
     loads: usize,
     seen: Vec<Append>,
     floors: Vec<Floor>,
@@ -112,11 +113,17 @@ impl<S: EventStore> FaultyStore<S> {
         self.lock().outcomes_hidden = true;
     }
 
-    /// Ends all faults, those of [`reject_payloads_with`](Self::reject_payloads_with) and
-    /// [`hide_outcomes`](Self::hide_outcomes) too.
+    /// From now on nobody gets the held messages of a key: asked for them, the store is unavailable.
+    pub fn hide_held(&self) {
+        self.lock().held_hidden = true;
+    }
+
+    /// Ends all faults, those of [`reject_payloads_with`](Self::reject_payloads_with),
+    /// [`hide_outcomes`](Self::hide_outcomes) and [`hide_held`](Self::hide_held) too.
     pub fn heal(&self) {
         let mut script = self.lock();
         script.outcomes_hidden = false;
+        script.held_hidden = false;
         script.faults.clear();
         script.rejected.clear();
     }
@@ -268,6 +275,9 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
         key: &str,
         limit: usize,
     ) -> Result<Vec<HeldMessage>, StoreError> {
+        if self.lock().held_hidden {
+            return Err(StoreError::Unavailable("the script says so".into()));
+        }
         self.inner.held(source, key, limit).await
     }
 

@@ -49,3 +49,20 @@ async fn a_store_that_answers_with_a_refusal_is_no_trouble() {
     .await;
     assert_eq!(trial.client.counters().appends, committed, "not because a commit came through");
 }
+
+/// What is held cannot be loaded, and then the lane goes to another instance: it is no trouble of this one any more.
+#[tokio::test]
+async fn a_retry_that_others_make_now_is_no_trouble() {
+    let world = World::with(1, |config| config.retry.delay_first = Duration::from_millis(5)).await;
+    let trial = world.start().await;
+    world.store.hide_held();
+    world.send(saga(1), Note { key: "o-1".into(), text: "1".into(), how: How::Fail });
+    let reasons = || trial.client.health().reasons;
+    until_true("the trouble", || async {
+        reasons().iter().any(|reason| reason.starts_with("retry"))
+    })
+    .await;
+    let another = world.log.subscribe("t.trial", &[world.topic("up")]).await.unwrap();
+    until_true("readiness", || async { reasons().is_empty() }).await;
+    drop(another);
+}

@@ -228,6 +228,10 @@ impl<S: Service> Running<S> {
     /// Loads the held messages whose time has come.
     pub(super) async fn retry_due(&mut self) {
         let now = self.parts.runtime.clock.now();
+        // What could not be loaded is loaded by others now: its lane is theirs.
+        if self.parts.decider.lanes.next_due().is_none() {
+            self.parts.status.trouble("retry", None);
+        }
         for (source, key) in self.parts.decider.lanes.take_due(now, RETRY_KEYS_MAX) {
             let Some(holds) = self.parts.decider.lanes.held(&source, &key).map(|held| held.holds)
             else {
