@@ -172,6 +172,7 @@ async fn p17_a_commit_in_doubt_is_given_up_before_its_cause_is_forgotten() {
         assert!(waited >= HOUR / 2 && waited < HOUR, "{fault:?}: {waited:?}");
         timed.store.heal();
         timed.answers(2).await;
+        until_true("readiness", || async { trial.client().health().ready }).await;
         let version = fill(&trial, 1).await;
         assert_eq!(version, 1, "{fault:?}: once, and by its key");
         timed.send("third");

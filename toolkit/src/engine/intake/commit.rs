@@ -224,7 +224,7 @@ impl<S: Service> Running<S> {
             // What the store has forgotten cannot be told from what was never done.
             CommitVerdict::Ask(reason) if self.is_forgotten_soon() => {
                 self.parts.status.trouble("store", Some(reason));
-                self.load = Load::idle();
+                self.forget_load();
                 let now = runtime.clock.now();
                 for lane in self.parts.decider.give_up() {
                     self.assigned.entry(lane).and_modify(|at| *at = Some(now));
@@ -234,7 +234,7 @@ impl<S: Service> Running<S> {
             // Its answers would be kept for less than was promised.
             CommitVerdict::Retry(reason) if self.is_forgotten_soon() => {
                 self.parts.status.trouble("store", Some(reason));
-                self.load = Load::idle();
+                self.forget_load();
                 self.parts.decider.decide_again();
             }
             CommitVerdict::Retry(reason) => {

@@ -138,6 +138,10 @@ impl<S: Service> Running<S> {
         let store = self.parts.store.clone();
         match self.alongside(async move { store.claim(&claim).await }).await {
             Ok(claimed) => {
+                // It answers, and nothing is left that it has not answered.
+                if self.commit.is_idle() {
+                    self.parts.status.trouble("store", None);
+                }
                 for (lane, claimed) in lanes.into_iter().zip(claimed) {
                     self.claimed(lane, claimed).await;
                 }
