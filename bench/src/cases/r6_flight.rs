@@ -44,24 +44,28 @@ pub(crate) const CASE: Case = Case {
 const COMMANDS_AT_ONCE: usize = 500;
 /// Sagas that are concluded, and replaced, at once.
 const BATCH: u64 = 100;
+/// Aggregates that hold all of them, and those that take their place.
+const CACHED_ALL: usize = 1_000_000;
 const LIMIT: Duration = Duration::from_secs(60);
 
 async fn run(context: &Context) -> Result<()> {
     let many = context.size(2_000, 100_000);
     let measurements = context.size(2, 15);
-    let mut at_many = Flight::open(context, many).await?;
-    let mut at_few = Flight::open(context, BATCH).await?;
-    let duel = Duel::fight(
-        context.rounds(),
-        async |_| at_many.conclude(context, measurements).await,
-        async |_| at_few.conclude(context, measurements).await,
-    )
-    .await?;
-    at_many.close(context).await?;
-    at_few.close(context).await?;
-    let what = format!("cost of a step with {many} sagas in flight ÷ with {BATCH}");
-    context.figure(duel.cost("r6.flight", &what, Target::AtMost(1.1))?);
-    Ok(())
+    let mut at_few = Flight::open(context, BATCH, None).await?;
+    for (name, cached) in [("r6.flight", None), ("r6.flight.cached", Some(CACHED_ALL))] {
+        let mut at_many = Flight::open(context, many, cached).await?;
+        let duel = Duel::fight(
+            context.rounds(),
+            async |_| at_many.conclude(context, measurements).await,
+            async |_| at_few.conclude(context, measurements).await,
+        )
+        .await?;
+        at_many.close(context).await?;
+        let how = cached.map_or("", |_| ", all cached");
+        let what = format!("cost of a step with {many} sagas in flight{how} ÷ with {BATCH}");
+        context.figure(duel.cost(name, &what, Target::AtMost(1.1))?);
+    }
+    at_few.close(context).await
 }
 
 /// An order service with orders in flight.
@@ -77,13 +81,15 @@ struct Flight {
 }
 
 impl Flight {
-    async fn open(context: &Context, orders: u64) -> Result<Self> {
+    /// `cached`: how many aggregates are kept in memory; none for the default.
+    async fn open(context: &Context, orders: u64, cached: Option<usize>) -> Result<Self> {
         context.say(format_args!("placing {orders} orders"));
         let database = context.grounds.database().await?;
         let store = Arc::new(PostgresStore::connect(&database.url).await?);
         let log = Arc::new(MemoryLog::new(MemoryLogOptions::default()));
         let mut config = Config::new("bench");
         config.lanes = LANES;
+        config.limits.aggregates_cached_max = cached.unwrap_or(config.limits.aggregates_cached_max);
         let topic = config.topic_of("shipping");
         for service in ["shipping", "payment", "inventory"] {
             let name = config.topic_of(service).into();

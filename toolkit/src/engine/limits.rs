@@ -16,7 +16,8 @@ pub struct Limits {
     pub commands_queued_max: usize,
     /// The payload of one event, in bytes; keep it below the topic's limit for a record.
     pub event_bytes_max: usize,
-    /// Aggregates kept in memory between batches.
+    /// Aggregates kept in memory between batches. What sagas in flight need beyond it is read from the store each time:
+    /// a step then costs a quarter more (`bench/README.md`).
     pub aggregates_cached_max: usize,
     /// A snapshot is written when a stream has this many events since the last one.
     pub snapshot_every_events: u32,

@@ -28,6 +28,9 @@ const DRAIN_SECONDS_MAX: u32 = 3_600;
 /// A year.
 const KEPT_HOURS_MAX: u32 = 8_760;
 
+/// More than fit into any memory that one process has.
+const AGGREGATES_MAX: u32 = 10_000_000;
+
 /// The settings of a process. Shown without secrets.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -56,6 +59,8 @@ pub struct Settings {
     pub inbox_kept: Duration,
     /// How long a command's answer is kept under the key that its caller gave.
     pub answers_kept: Duration,
+    /// Aggregates that are kept in memory.
+    pub aggregates_cached: u32,
     /// The name that this instance keeps over restarts.
     pub instance: Option<String>,
     /// What is written to standard error, as a filter of `tracing-subscriber`.
@@ -180,6 +185,8 @@ impl Reader<'_> {
         let topics = self.optional(&variables::TOPICS, values::topics);
         let inbox_kept = self.hours(&variables::INBOX_KEPT_HOURS);
         let answers_kept = self.hours(&variables::ANSWERS_KEPT_HOURS);
+        let aggregates_cached =
+            self.number(&variables::AGGREGATES_CACHED, AGGREGATES_MAX, "aggregates");
         let instance = self.optional(&variables::INSTANCE, values::name);
         let log = self.log();
         let operator_token = self.optional(&variables::OPERATOR_TOKEN, values::token);
@@ -206,6 +213,7 @@ impl Reader<'_> {
             topics: topics?.unwrap_or_default(),
             inbox_kept: inbox_kept?,
             answers_kept: answers_kept?,
+            aggregates_cached: aggregates_cached?,
             instance: instance?,
             log: log?,
             drain: Duration::from_secs(drain?.into()),
@@ -360,6 +368,8 @@ impl Settings {
         config.topics = self.topics.clone();
         config.limits.inbox_kept = self.inbox_kept;
         config.limits.answers_kept = self.answers_kept;
+        config.limits.aggregates_cached_max =
+            usize::try_from(self.aggregates_cached).unwrap_or(usize::MAX);
         config.instance = self.instance.clone();
         config.parentage = self.parentage;
         config

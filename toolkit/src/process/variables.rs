@@ -114,6 +114,12 @@ pub(super) const ANSWERS_KEPT_HOURS: Variable = Variable {
     form: "hours, 1 to 8760",
     what: "how long a command's answer is kept under its Idempotency-Key",
 };
+pub(super) const AGGREGATES_CACHED: Variable = Variable {
+    name: "AGGREGATES_CACHED",
+    default: Default::Is("20000"),
+    form: "aggregates, 1 to 10000000",
+    what: "aggregates that are kept in memory; what sagas in flight need beyond it is read from the database each time",
+};
 pub(super) const INSTANCE: Variable = Variable {
     name: "INSTANCE",
     default: Default::None("a random name"),
@@ -173,6 +179,7 @@ pub(super) const ALL: &[&Variable] = &[
     &TOPICS,
     &INBOX_KEPT_HOURS,
     &ANSWERS_KEPT_HOURS,
+    &AGGREGATES_CACHED,
     &INSTANCE,
     &LOG,
     &PROCESS_SPANS,

@@ -50,6 +50,7 @@ fn everything_wrong_is_told_at_once_with_name_value_and_mend() {
         ("QUADRILLE_TOPICS", "legacy.invoices"),
         ("QUADRILLE_INBOX_KEPT_HOURS", "0"),
         ("QUADRILLE_ANSWERS_KEPT_HOURS", "1d"),
+        ("QUADRILLE_AGGREGATES_CACHED", "2 GB"),
         ("QUADRILLE_CONFIG", "/nowhere/at/all.json"),
     ];
     let errors = errors(&wrong);
@@ -101,16 +102,18 @@ fn more_shards_than_lanes_contradict() {
 }
 
 #[test]
-fn the_engine_hears_of_topics_and_of_what_is_kept() {
+fn the_engine_hears_of_topics_and_of_what_is_kept_and_cached() {
     let settings = settings(&[
         ("QUADRILLE_TOPICS", "billing=legacy.invoices"),
         ("QUADRILLE_INBOX_KEPT_HOURS", "720"),
         ("QUADRILLE_ANSWERS_KEPT_HOURS", "1"),
+        ("QUADRILLE_AGGREGATES_CACHED", "250000"),
     ]);
     let engine = settings.unwrap().engine();
     assert_eq!(engine.topic_of("billing"), "legacy.invoices");
     assert_eq!(engine.topic_of("order"), "quadrille.order.events");
     assert_eq!(engine.limits.inbox_kept, Duration::from_secs(720 * 3600));
+    assert_eq!(engine.limits.aggregates_cached_max, 250_000);
     assert_eq!(engine.limits.answers_kept, crate::engine::KEPT_MIN, "the least that there is");
 }
 
