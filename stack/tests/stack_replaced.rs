@@ -40,6 +40,7 @@ impl Ground {
         let log = |address: &str| -> Result<KafkaLog> {
             let mut config = KafkaConfig::new(address);
             config.limits.session_timeout = Duration::from_secs(6);
+            config.limits.deaf_max = Duration::from_secs(9);
             config.limits.membership_max = Duration::from_secs(13);
             config.limits.standstill_max = Duration::from_secs(4);
             Ok(KafkaLog::new(config)?)
@@ -88,11 +89,14 @@ async fn record(member: &mut dyn Subscription, from: i64) -> Result<(i64, Vec<u8
     found.await.context("no record in time")?
 }
 
-/// Why the member is given up.
+/// Why the member is given up. It may lose its lanes before.
 async fn given_up(member: &mut dyn Subscription) -> Result<LogError> {
-    match timeout(LIMIT, member.next(1)).await.context("it is not given up")? {
-        Err(error) => Ok(error),
-        Ok(delivery) => bail!("{delivery:?} came"),
+    loop {
+        match timeout(LIMIT, member.next(1)).await.context("it is not given up")? {
+            Err(error) => return Ok(error),
+            Ok(Delivery::Records(records)) => bail!("{records:?} came"),
+            Ok(_) => {}
+        }
     }
 }
 
@@ -142,5 +146,23 @@ async fn a_member_without_a_place_is_replaced_and_its_successor_gets_one() -> Re
     ensure!(why.contains("no place for this member"), "{why}");
     drop(member);
     assert_eq!(record(&mut *ground.member().await?, 0).await?.1, b"1");
+    Ok(())
+}
+
+/// Its connections are in order, and nothing comes by them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_hears_nothing_is_replaced_and_its_successor_reads_on() -> Result<()> {
+    let ground = Ground::new().await?;
+    ground.publish(b"1").await?;
+    let mut member = ground.member().await?;
+    let (first, _) = record(&mut *member, 0).await?;
+    let all: Vec<wire::Kind> = (0..100).collect();
+    ground.proxy.lose(&all);
+    let why = given_up(&mut *member).await?.to_string();
+    ensure!(why.contains("no broker has answered for"), "{why}");
+    ground.proxy.lose(&[]);
+    drop(member);
+    ground.publish(b"2").await?;
+    assert_eq!(record(&mut *ground.member().await?, first + 1).await?.1, b"2");
     Ok(())
 }

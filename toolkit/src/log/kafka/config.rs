@@ -94,6 +94,9 @@ pub struct KafkaLimits {
     /// A member that hears nothing from any broker for so long says that it is not ready. Above
     /// `metadata_every`: an idle member hears no more often than that while its group forms.
     pub silence_max: Duration,
+    /// A member that hears nothing from any broker for so long is replaced by a new client. Above `silence_max` and
+    /// `session_timeout`. While no broker is there a new client hears nothing either, and is replaced in its turn.
+    pub deaf_max: Duration,
     /// A member that has no place in its group for so long although brokers answer is replaced by a new client. Above twice
     /// `session_timeout`: a group waits that long for members that are gone.
     pub membership_max: Duration,
@@ -130,6 +133,7 @@ impl Default for KafkaLimits {
             session_timeout: Duration::from_secs(10),
             heartbeat_every: Duration::from_millis(500),
             silence_max: Duration::from_secs(8),
+            deaf_max: Duration::from_secs(30),
             membership_max: Duration::from_secs(45),
             standstill_max: Duration::from_secs(30),
             fetch_wait: Duration::from_millis(50),
@@ -250,6 +254,9 @@ impl KafkaConfig {
         }
         if limits.silence_max <= limits.metadata_every {
             wrong.push("silence_max must be above metadata_every".into());
+        }
+        if limits.deaf_max <= limits.silence_max.max(limits.session_timeout) {
+            wrong.push("deaf_max must be above silence_max and session_timeout".into());
         }
         if limits.membership_max <= limits.session_timeout * 2 {
             wrong.push("membership_max must be above twice session_timeout".into());

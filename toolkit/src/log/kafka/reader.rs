@@ -11,7 +11,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     config::KafkaConfig,
@@ -66,9 +66,18 @@ impl Readers {
             }
             result
         });
-        let result = task.await;
+        // Its own deadline ends it; a call in which librdkafka hangs has none.
+        let limits = &self.config.limits;
+        let max = limits.lookup_timeout + limits.request_timeout * 2;
+        let result = timeout(max, task).await;
         drop(permit);
-        result.unwrap_or_else(|error| Err(unavailable_because(format!("a lookup broke: {error}"))))
+        match result {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => Err(unavailable_because(format!("a lookup broke: {error}"))),
+            Err(_) => {
+                Err(unavailable_because(format!("a lookup hangs: no end in {} s", max.as_secs())))
+            }
+        }
     }
 
     fn take(&self) -> Result<Reader, LogError> {

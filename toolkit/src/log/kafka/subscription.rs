@@ -13,19 +13,23 @@ use std::{
     fmt,
     sync::Arc,
     thread::{self, Thread},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use contact::Heard;
 use desk::{Desk, Want};
 use member::Member;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{config::KafkaConfig, error::unavailable_because};
 use crate::{
     id::SourceLane,
     log::{Contact, Delivery, LogError, Subscription},
 };
+
+/// How long a call waits for news before it looks whether there can be any.
+const NEWS_MAX: Duration = Duration::from_secs(1);
 
 struct KafkaSubscription {
     group: String,
@@ -56,7 +60,7 @@ pub(super) async fn open(
     topics: &[Arc<str>],
 ) -> Result<Box<dyn Subscription>, LogError> {
     let desk = Arc::new(Desk::new(&config.limits, topics));
-    let heard = Arc::new(Heard::new(config.limits.silence_max));
+    let heard = Arc::new(Heard::new(config.limits.silence_max, config.limits.deaf_max));
     let (joined, join) = oneshot::channel();
     let (config, name) = (Arc::clone(config), group.to_owned());
     let topics = topics.to_vec();
@@ -93,7 +97,11 @@ impl Subscription for KafkaSubscription {
             if let Some(delivery) = taken.delivery {
                 return Ok(delivery);
             }
-            self.desk.news.notified().await;
+            if let Some(reason) = self.heard.deaf() {
+                return Err(unavailable_because(reason));
+            }
+            // No news for a while: once more, for a thread that is stuck brings none.
+            let _ = timeout(NEWS_MAX, self.desk.news.notified()).await;
         }
     }
 

@@ -20,11 +20,12 @@ fn all_errors_come_at_once() {
     let mut config = KafkaConfig::new("");
     config.limits.delivery_timeout = config.limits.transaction_timeout;
     config.limits.heartbeat_every = config.limits.session_timeout;
+    config.limits.deaf_max = config.limits.session_timeout;
     config.limits.membership_max = config.limits.session_timeout * 2;
     config.limits.standstill_max = Duration::from_secs(3);
     config.limits.lookups_max = 0;
     config.properties.insert("isolation.level".into(), "read_uncommitted".into());
-    assert_eq!(wrong(&config).len(), 7, "{:?}", wrong(&config));
+    assert_eq!(wrong(&config).len(), 8, "{:?}", wrong(&config));
 }
 
 #[test]

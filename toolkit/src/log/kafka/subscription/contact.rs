@@ -15,12 +15,26 @@ use crate::log::Contact;
 pub(super) struct Heard {
     /// Above the pauses between two signs of life of an idle member.
     silence_max: Duration,
+    deaf_max: Duration,
     last: Mutex<(u64, Instant)>,
 }
 
 impl Heard {
-    pub(super) fn new(silence_max: Duration) -> Self {
-        Self { silence_max, last: Mutex::new((0, Instant::now())) }
+    pub(super) fn new(silence_max: Duration, deaf_max: Duration) -> Self {
+        Self { silence_max, deaf_max, last: Mutex::new((0, Instant::now())) }
+    }
+
+    /// Why a new client is to take over, when it is. Asked by the handle: the thread itself may be stuck in a call of
+    /// librdkafka, and says nothing then.
+    pub(super) fn deaf(&self) -> Option<String> {
+        let since = self.since();
+        (since > self.deaf_max).then(|| {
+            format!("no broker has answered for {} s: a new client takes over", since.as_secs())
+        })
+    }
+
+    fn since(&self) -> Duration {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).1.elapsed()
     }
 
     pub(super) fn note(&self, statistics: &Statistics) {
@@ -39,7 +53,7 @@ impl Heard {
 
 impl Contact for Heard {
     fn silence(&self) -> Option<String> {
-        let since = self.last.lock().unwrap_or_else(PoisonError::into_inner).1.elapsed();
+        let since = self.since();
         (since > self.silence_max)
             .then(|| format!("no broker has answered for {} s", since.as_secs()))
     }
@@ -51,10 +65,13 @@ mod tests {
 
     #[test]
     fn silence_is_told_beyond_its_limit_until_an_answer_comes() {
-        let heard = Heard::new(Duration::ZERO);
+        const HOUR: Duration = Duration::from_secs(3600);
+        let heard = Heard::new(Duration::ZERO, HOUR);
         assert_eq!(heard.silence().unwrap(), "no broker has answered for 0 s");
-        let patient = Heard::new(Duration::from_secs(3600));
+        assert_eq!(heard.deaf(), None);
+        let patient = Heard::new(HOUR, Duration::ZERO);
         assert_eq!(patient.silence(), None);
+        assert!(patient.deaf().unwrap().contains("a new client takes over"));
         let before = heard.last.lock().unwrap().1;
         heard.answers(0);
         assert_eq!(heard.last.lock().unwrap().1, before, "the same count is no answer");
