@@ -71,6 +71,14 @@ impl ClientContext for Ears {
         context::error(&error, reason);
     }
 
+    /// Statistics that cannot be read look like a client that hears nothing: rdkafka tells of them only its own log.
+    fn stats_raw(&self, statistics: &[u8]) {
+        match serde_json::from_slice(statistics) {
+            Ok(statistics) => self.stats(statistics),
+            Err(error) => tracing::warn!(%error, "librdkafka's statistics cannot be read"),
+        }
+    }
+
     fn stats(&self, statistics: Statistics) {
         self.heard.note(&statistics);
         let answered = self.heard.silence().is_none();
