@@ -1,7 +1,7 @@
 //! The payment gateway as a process of its own, and what it is told and asked over HTTP.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use gateway::{Amount, Totals, Trouble};
 use serde_json::{Value, json};
 
-use crate::{http, wait};
+use crate::{http, processes::free_address, wait};
 
 /// A running gateway. It is killed when this is dropped.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl GatewayProcess {
     /// # Errors
     /// When it does not listen within [`wait::LIMIT`].
     pub async fn start(program: &Path) -> Result<Self> {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let address = free_address()?;
         let process = Command::new(program)
             .env("STACK_SERVICE", "gateway")
             .env("GATEWAY_ADDRESS", address.to_string())

@@ -404,7 +404,8 @@ impl Drop for Stack {
     }
 }
 
-fn free_address() -> Result<SocketAddr> {
+/// Where a process of this test may listen.
+pub(crate) fn free_address() -> Result<SocketAddr> {
     /// Given out before. The system may give a port again while the process that is to listen there is only starting.
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {

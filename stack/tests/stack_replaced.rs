@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(40);
 /// Longer than it takes to find out that a lane stands still.
 const QUIET: Duration = Duration::from_secs(9);
 
-/// A topic of one lane, and two ways to it: one by a proxy.
+/// A topic of one lane and one record, and two ways to it: one by a proxy.
 struct Ground {
     proxy: Proxy,
     direct: KafkaLog,
@@ -50,7 +50,9 @@ impl Ground {
         let topic = TopicSpec { name: name.as_str().into(), lanes: 1, record_bytes_max: 10_000 };
         direct.ensure_topic(&topic).await?;
         let lane = SourceLane { topic: topic.name, lane: Lane(0) };
-        Ok(Self { proxy, direct, by_proxy, lane, group: format!("{name}.group") })
+        let ground = Self { proxy, direct, by_proxy, lane, group: format!("{name}.group") };
+        ground.publish(b"1").await?;
+        Ok(ground)
     }
 
     /// One record more, in a transaction of its own.
@@ -70,6 +72,13 @@ impl Ground {
     async fn member(&self) -> Result<Box<dyn Subscription>> {
         let topics = [self.lane.topic.clone()];
         Ok(self.by_proxy.subscribe(&self.group, &topics).await?)
+    }
+
+    /// Waits until the proxy has lost a request; it loses no more then.
+    async fn until_one_is_lost(&self) -> Result<()> {
+        wait::until("a request to get lost", LIMIT, async || Ok(self.proxy.lost() > 0)).await?;
+        self.proxy.lose(&[]);
+        Ok(())
     }
 }
 
@@ -103,13 +112,11 @@ async fn given_up(member: &mut dyn Subscription) -> Result<LogError> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_fetches_nothing_more_is_replaced_and_its_successor_reads_on() -> Result<()> {
     let ground = Ground::new().await?;
-    ground.publish(b"1").await?;
     let mut member = ground.member().await?;
     let (first, value) = record(&mut *member, 0).await?;
     assert_eq!(value, b"1");
     ground.proxy.lose(&[wire::FETCH]);
-    wait::until("a fetch to get lost", LIMIT, async || Ok(ground.proxy.lost() > 0)).await?;
-    ground.proxy.lose(&[]);
+    ground.until_one_is_lost().await?;
     ground.publish(b"2").await?;
     let why = given_up(&mut *member).await?.to_string();
     ensure!(why.contains("stood still at") && why.contains("a new client takes over"), "{why}");
@@ -123,7 +130,6 @@ async fn a_member_that_fetches_nothing_more_is_replaced_and_its_successor_reads_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lane_in_which_nothing_happens_replaces_nobody() -> Result<()> {
     let ground = Ground::new().await?;
-    ground.publish(b"1").await?;
     let mut member = ground.member().await?;
     record(&mut *member, 0).await?;
     // Nothing is to happen: there is no condition to wait for.
@@ -137,11 +143,9 @@ async fn a_lane_in_which_nothing_happens_replaces_nobody() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_without_a_place_is_replaced_and_its_successor_gets_one() -> Result<()> {
     let ground = Ground::new().await?;
-    ground.publish(b"1").await?;
     ground.proxy.lose(&[wire::JOIN_GROUP]);
     let mut member = ground.member().await?;
-    wait::until("a member's wish to get lost", LIMIT, async || Ok(ground.proxy.lost() > 0)).await?;
-    ground.proxy.lose(&[]);
+    ground.until_one_is_lost().await?;
     let why = given_up(&mut *member).await?.to_string();
     ensure!(why.contains("no place for this member"), "{why}");
     drop(member);
@@ -153,7 +157,6 @@ async fn a_member_without_a_place_is_replaced_and_its_successor_gets_one() -> Re
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_hears_nothing_is_replaced_and_its_successor_reads_on() -> Result<()> {
     let ground = Ground::new().await?;
-    ground.publish(b"1").await?;
     let mut member = ground.member().await?;
     let (first, _) = record(&mut *member, 0).await?;
     let all: Vec<wire::Kind> = (0..100).collect();

@@ -53,7 +53,7 @@ pub(crate) struct Sealed {
 pub(crate) struct Committed(Sealed);
 
 /// What a committed batch leaves to do.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Settled {
     /// Public events with their numbers, for the relay.
     pub(crate) fresh: Vec<Offered>,
