@@ -71,6 +71,7 @@ struct Script {
     /// Whether nobody learns what became of an append.
     outcomes_hidden: bool,
     held_hidden: bool,
+    agenda_hidden: bool,
     loads: usize,
     seen: Vec<Append>,
     floors: Vec<Floor>,
@@ -118,12 +119,19 @@ impl<S: EventStore> FaultyStore<S> {
         self.lock().held_hidden = true;
     }
 
+    /// From now on nobody can claim what is on the agenda: the store is unavailable for that.
+    pub fn hide_agenda(&self) {
+        self.lock().agenda_hidden = true;
+    }
+
     /// Ends all faults, those of [`reject_payloads_with`](Self::reject_payloads_with),
-    /// [`hide_outcomes`](Self::hide_outcomes) and [`hide_held`](Self::hide_held) too.
+    /// [`hide_outcomes`](Self::hide_outcomes), [`hide_held`](Self::hide_held) and
+    /// [`hide_agenda`](Self::hide_agenda) too.
     pub fn heal(&self) {
         let mut script = self.lock();
         script.outcomes_hidden = false;
         script.held_hidden = false;
+        script.agenda_hidden = false;
         script.faults.clear();
         script.rejected.clear();
     }
@@ -326,6 +334,9 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
     }
 
     async fn claim_agenda(&self, claim: &AgendaClaim) -> Result<Vec<AgendaItem>, StoreError> {
+        if self.lock().agenda_hidden {
+            return Err(StoreError::Unavailable("the script says so".into()));
+        }
         self.inner.claim_agenda(claim).await
     }
 

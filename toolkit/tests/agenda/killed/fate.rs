@@ -17,12 +17,22 @@ pub enum Life {
     Dead,
 }
 
+/// At which of its moments a process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dies {
+    Never,
+    /// Counted from 0.
+    At(usize),
+    /// At the first of this name.
+    AtFirst(&'static str),
+}
+
 /// Counts the moments of one booking, and ends the process at one of them. From then on no call comes
 /// through or back: a process that is killed hears nothing more.
 #[derive(Debug)]
 pub struct Fate {
     booking: String,
-    dies_at: Option<usize>,
+    dies: Dies,
     life: watch::Sender<Life>,
     seen: Mutex<Seen>,
 }
@@ -34,16 +44,19 @@ struct Seen {
 }
 
 impl Fate {
-    /// Dies at this moment of the booking, counted from 0; never, when there is none.
-    pub fn new(booking: &str, dies_at: Option<usize>) -> Self {
+    pub fn new(booking: &str, dies: Dies) -> Self {
         let life = watch::Sender::new(Life::UnderWay);
-        Self { booking: booking.to_owned(), dies_at, life, seen: Mutex::default() }
+        Self { booking: booking.to_owned(), dies, life, seen: Mutex::default() }
     }
 
-    /// What became of it.
-    pub async fn decided(&self) -> Life {
+    /// Waits until it is dead, or has finished.
+    pub async fn decided(&self) {
         let mut life = self.life.subscribe();
-        *life.wait_for(|life| *life != Life::UnderWay).await.expect("the sender is here")
+        life.wait_for(|life| *life != Life::UnderWay).await.expect("the sender is here");
+    }
+
+    pub fn has_died(&self) -> bool {
+        *self.life.borrow() == Life::Dead
     }
 
     /// The moments that it has seen; the last is where it died, if it did.
@@ -65,7 +78,12 @@ impl Fate {
                 seen.moments.push(name);
                 seen.moments.len()
             });
-            if self.dies_at.is_some_and(|at| at < count) {
+            let dies = match self.dies {
+                Dies::Never => false,
+                Dies::At(at) => at < count,
+                Dies::AtFirst(moment) => moment == name,
+            };
+            if dies {
                 self.life.send_replace(Life::Dead);
             }
         }
