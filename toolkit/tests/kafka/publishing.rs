@@ -33,6 +33,39 @@ async fn p07_a_record_that_is_too_large_puts_its_transaction_in_doubt() {
     assert_eq!(values(&back.records), ["1"]);
 }
 
+/// The broker of the new topic has never heard of the producer, and takes what comes: the offsets tell.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p07_a_topic_that_is_made_again_puts_the_next_transaction_in_doubt() {
+    let cluster = connect().await;
+    let log = cluster.log();
+    let (spec, id) = (spec(&unique("again"), 1), unique("id"));
+    let lane = SourceLane::new(spec.name.clone(), Lane(0));
+    log.ensure_topic(&spec).await.expect("a new topic");
+    let writer = publisher(&log, &id, &spec.name).await;
+    let writer = writer.publish(vec![numbered(0, 1)]).await.expect("a commit");
+    cluster.delete_topic(&spec.name).await;
+    make_again(&log, &spec).await;
+
+    let doubt = writer.publish(vec![numbered(0, 2)]).await.expect_err("1 is gone");
+    assert!(!doubt.fenced, "{doubt}");
+    assert!(doubt.reason.contains("made again"), "{doubt}");
+    let next = publisher(&log, &id, &spec.name).await;
+    let back = log.read_back(&lane, 10).await.expect("a tail");
+    assert!(back.stable);
+    assert_eq!(values(&back.records), [""; 0]);
+    next.publish(vec![numbered(0, 1)]).await.expect("a commit");
+}
+
+/// As soon as the old one is gone.
+async fn make_again(log: &KafkaLog, spec: &TopicSpec) {
+    let until = Instant::now() + DEADLINE;
+    while log.lanes_of(&spec.name).await.is_ok() {
+        assert!(Instant::now() < until, "the topic does not go away");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    log.ensure_topic(spec).await.expect("a new topic");
+}
+
 /// The commit of rdkafka polls in slices of 100 ms while a record is in flight.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_does_not_wait_for_a_polling_slice() {

@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use deliveries::Deliveries;
+use deliveries::{Deliveries, Failure};
 use rdkafka::{
     ClientConfig,
     error::KafkaError,
@@ -230,8 +230,13 @@ impl Shift {
         let deliveries = self.producer.client().context();
         match deliveries.wait(self.drain_max) {
             deliveries::Outcome::All => {}
-            deliveries::Outcome::Failed(code) => {
+            deliveries::Outcome::Failed(Failure::Refused(code)) => {
                 return Err(self.in_doubt("deliver", &KafkaError::MessageProduction(code)));
+            }
+            deliveries::Outcome::Failed(Failure::EndLost(partition)) => {
+                return Err(doubt(format!(
+                    "partition {partition} has given out an offset again: it has lost its end, or its topic was made again"
+                )));
             }
             deliveries::Outcome::Late => {
                 return Err(doubt("records were not acknowledged in time"));
