@@ -27,7 +27,7 @@ use quadrille::{
 use tokio::task::JoinHandle;
 
 use self::{
-    fate::{Dies, Fate, Life},
+    fate::{Dies, Fate},
     mortal::Mortal,
 };
 use crate::booking::*;
