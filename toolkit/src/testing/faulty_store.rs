@@ -36,6 +36,8 @@ pub enum Fault {
     UnknownCommitted,
     /// It is not committed, and its outcome reported as unknown.
     UnknownLost,
+    /// It is committed, and nobody hears so before [`resume`](FaultyStore::resume); other appends are held up too.
+    AnsweredLate,
 }
 
 /// Any [`EventStore`], failing on purpose, counting calls, and remembering the appends that it saw.
@@ -245,6 +247,12 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
             Fault::UnknownCommitted => {
                 self.inner.append(append).await?;
                 Err(AppendError::Unknown("the script says so".into()))
+            }
+            Fault::AnsweredLate => {
+                let answer = self.inner.append(append).await;
+                self.hold();
+                self.pass_the_hold().await;
+                answer
             }
         }
     }

@@ -1,6 +1,11 @@
 //! P14: effects are at least once, under a stable key; what nobody knows is asked for.
 
-use quadrille::store::{AgendaQuery, AgendaState};
+use std::sync::Arc;
+
+use quadrille::{
+    store::{AgendaQuery, AgendaState, memory::MemoryStore},
+    testing::faulty_store::{Fault, FaultyStore},
+};
 
 use crate::booking::*;
 
@@ -16,6 +21,34 @@ async fn book(world: &World) -> quadrille::engine::Client<Bookings> {
 
 pub async fn p14_the_outcome_comes_back_as_an_event(world: World) {
     let client = book(&world).await;
+    until("the payment", || async {
+        client.load::<Booking>("b-1").await.unwrap().is_some_and(|b| b.paid.is_some())
+    })
+    .await;
+    assert_eq!(world.outside.with(|o| (o.performed.len(), o.asked.len())), (1, 0));
+}
+
+/// A claim may come before the engine has heard that what it claims is committed: it is what that batch has put
+/// there, and not void. (Else nobody would look at it before its lease ends, 25 s later.)
+#[tokio::test]
+async fn p14_an_effect_that_is_claimed_before_its_commit_is_known_is_carried_out_at_once() {
+    let store = Arc::new(FaultyStore::new(MemoryStore::default()));
+    store.script([Fault::AnsweredLate]);
+    let world = World::on(store.clone());
+    let running = world.start().await;
+    let client = running.client();
+    let booking = "b-1".to_owned();
+    let booked = client.execute("b-1", Book { booking, within: None, pay: true });
+    let resuming = async {
+        until("the call", || async { world.outside.with(|o| o.performed.len()) == 1 }).await;
+        // On one thread, all that can follow from it has happened then.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        store.resume();
+    };
+    let (booked, ()) = tokio::join!(booked, resuming);
+    let _ = booked.unwrap();
     until("the payment", || async {
         client.load::<Booking>("b-1").await.unwrap().is_some_and(|b| b.paid.is_some())
     })

@@ -51,9 +51,16 @@ impl AgendaOverlay {
         self.0.entry(id).or_default().wish = Some(change);
     }
 
-    /// Whether a turn has set or cleared it: what was claimed of it before is void.
-    fn wished(&self, id: AgendaId) -> bool {
-        self.0.get(&id).is_some_and(|change| change.wish.is_some())
+    /// Whether a turn has set it anew or cleared it: what was claimed of it before is void. A claim may see what
+    /// this batch has put there before anybody here knows that it is committed: that is not.
+    fn voids(&self, claimed: &AgendaItem) -> bool {
+        match self.0.get(&claimed.id).and_then(|change| change.wish.as_ref()) {
+            None => false,
+            Some(AgendaChange::Put(put)) => {
+                (put.set_at, &put.causation) != (claimed.set_at, &claimed.causation)
+            }
+            Some(_) => true,
+        }
     }
 
     /// All of it; the store knows in which order.
@@ -126,7 +133,7 @@ impl<S: Service> Decider<S> {
         let Work::Agenda(agenda) = &self.open.works[work] else { return None };
         let AgendaWork { item, step, poison } = &**agenda;
         let (item, step, poison) = (item.clone(), step.clone(), poison.clone());
-        if self.is_void(item.id) {
+        if self.is_void(&item) {
             return None;
         }
         let cell = self.turn(item.saga, item.key.clone());
@@ -152,11 +159,12 @@ impl<S: Service> Decider<S> {
     }
 
     /// Whether a turn of this batch, or of the one being committed, has set or cleared it.
-    fn is_void(&self, id: AgendaId) -> bool {
+    fn is_void(&self, claimed: &AgendaItem) -> bool {
         if broken(Mutant::VoidDeadlineFires) {
             return false;
         }
-        self.open.agenda.wished(id) || self.sealed.as_ref().is_some_and(|s| s.agenda.wished(id))
+        self.open.agenda.voids(claimed)
+            || self.sealed.as_ref().is_some_and(|sealed| sealed.agenda.voids(claimed))
     }
 
     /// Takes in what became of a claimed item.
@@ -170,7 +178,7 @@ impl<S: Service> Decider<S> {
         let Work::Agenda(agenda) = &self.open.works[work] else { return };
         let AgendaWork { item, step, .. } = &**agenda;
         let (item, step) = (item.clone(), step.clone());
-        if self.is_void(item.id) {
+        if self.is_void(&item) {
             return;
         }
         let reads = part.streams.clone();
