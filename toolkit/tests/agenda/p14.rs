@@ -19,12 +19,16 @@ async fn book(world: &World) -> quadrille::engine::Client<Bookings> {
     client
 }
 
-pub async fn p14_the_outcome_comes_back_as_an_event(world: World) {
-    let client = book(&world).await;
+async fn until_paid(client: &quadrille::engine::Client<Bookings>) {
     until("the payment", || async {
         client.load::<Booking>("b-1").await.unwrap().is_some_and(|b| b.paid.is_some())
     })
     .await;
+}
+
+pub async fn p14_the_outcome_comes_back_as_an_event(world: World) {
+    let client = book(&world).await;
+    until_paid(&client).await;
     assert_eq!(world.outside.with(|o| (o.performed.len(), o.asked.len())), (1, 0));
 }
 
@@ -49,20 +53,14 @@ async fn p14_an_effect_that_is_claimed_before_its_commit_is_known_is_carried_out
     };
     let (booked, ()) = tokio::join!(booked, resuming);
     let _ = booked.unwrap();
-    until("the payment", || async {
-        client.load::<Booking>("b-1").await.unwrap().is_some_and(|b| b.paid.is_some())
-    })
-    .await;
+    until_paid(&client).await;
     assert_eq!(world.outside.with(|o| (o.performed.len(), o.asked.len())), (1, 0));
 }
 
 pub async fn p14_a_lost_answer_is_asked_for_and_not_sent_again(world: World) {
     world.outside.with(|o| o.moods = vec![Mood::LoseAnswer]);
     let client = book(&world).await;
-    until("the payment", || async {
-        client.load::<Booking>("b-1").await.unwrap().is_some_and(|b| b.paid.is_some())
-    })
-    .await;
+    until_paid(&client).await;
     let (performed, asked) = world.outside.with(|o| (o.performed.clone(), o.asked.clone()));
     assert_eq!((performed.len(), asked.len()), (1, 1));
     assert_eq!(performed, asked, "the key stays the same");

@@ -48,22 +48,35 @@ pub async fn p13_killed_at_every_call_between_setting_a_deadline_and_its_firing(
     place: &dyn StorePlace,
 ) {
     let moments = ["before the append", "after the append", "claimed"];
-    let told = killed_at_every_moment(place, Waits::Time, &moments).await;
-    told.has_seen(&moments);
+    killed_at_every_moment(place, Waits::Time, &moments).await;
 }
 
 pub async fn p14_killed_at_every_call_between_an_effect_and_its_outcome(place: &dyn StorePlace) {
     let moments = ["claimed", "before the call", "after the call", "after the append"];
-    let told = killed_at_every_moment(place, Waits::Money, &moments).await;
-    told.has_seen(&moments);
-    told.paid_once();
+    killed_at_every_moment(place, Waits::Money, &moments).await.paid_once();
 }
 
 pub async fn p14_killed_at_every_call_of_an_effect_whose_answer_is_lost(place: &dyn StorePlace) {
     let moments = ["after the call", "before the question", "after the question"];
-    let told = killed_at_every_moment(place, Waits::MoneyAskedFor, &moments).await;
-    told.has_seen(&moments);
-    told.paid_once();
+    killed_at_every_moment(place, Waits::MoneyAskedFor, &moments).await.paid_once();
+}
+
+/// How the bookings' processes ended.
+#[derive(Default)]
+struct Ends {
+    deaths: BTreeMap<String, Vec<&'static str>>,
+    /// These saw the end of their booking.
+    finished: Vec<String>,
+}
+
+impl Ends {
+    fn take(&mut self, fate: &Fate, booking: String) {
+        if fate.has_died() {
+            self.deaths.insert(booking, fate.moments());
+        } else {
+            self.finished.push(booking);
+        }
+    }
 }
 
 /// Where each booking's process died, and what the outside saw of each.
@@ -107,31 +120,25 @@ async fn killed_at_every_moment(
 ) -> Told {
     let world = World::on(place.open().await);
     let till = Till { outside: world.outside.clone(), waits, calls: Arc::default() };
-    let mut deaths = BTreeMap::new();
-    let mut finished = vec![];
+    let mut ends = Ends::default();
     for moment in 0..MOMENTS_MAX {
         let booking = format!("b-{moment}");
         let fate = live(&world, place, &till, &booking, Dies::At(moment)).await;
-        if fate.has_died() {
-            deaths.insert(booking, fate.moments());
-        } else {
-            finished.push(booking);
+        ends.take(&fate, booking);
+        if !ends.finished.is_empty() {
             break;
         }
     }
-    assert!(!finished.is_empty(), "there are more moments: {deaths:?}");
+    assert!(!ends.finished.is_empty(), "there are more moments: {:?}", ends.deaths);
     for name in named {
-        if deaths.values().any(|moments| moments.last() == Some(name)) {
+        if ends.deaths.values().any(|moments| moments.last() == Some(name)) {
             continue;
         }
         let booking = format!("b-{}", name.replace(' ', "-"));
         let fate = live(&world, place, &till, &booking, Dies::AtFirst(name)).await;
-        if fate.has_died() {
-            deaths.insert(booking, fate.moments());
-        } else {
-            finished.push(booking);
-        }
+        ends.take(&fate, booking);
     }
+    let Ends { deaths, finished } = ends;
 
     let fate = Arc::new(Fate::new("nobody's", Dies::Never));
     let survivor = Process::start(&world, place.open().await, &till, &fate).await;
@@ -147,7 +154,9 @@ async fn killed_at_every_moment(
     }
     assert!(survivor.running.shutdown(DEADLINE).await);
     let calls = till.calls.lock().unwrap().clone();
-    Told { deaths, calls }
+    let told = Told { deaths, calls };
+    told.has_seen(named);
+    told
 }
 
 /// The life of one process: it books, and dies, or sees the booking's end.
