@@ -1,6 +1,6 @@
 //! A way to the broker that is ours: requests of a kind are held back or get lost, and connections are cut.
 //!
-//! It understands no more of Kafka than a request's kind. The broker's answers name the broker's own
+//! It understands no more of Kafka than a request's kind and version. The broker's answers name the broker's own
 //! address, to which a client would go next; the proxy puts its port in place of the broker's.
 
 mod connection;
@@ -9,17 +9,17 @@ mod tests;
 pub mod wire;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use anyhow::{Context, Result, ensure};
 use tokio::{net::TcpListener, sync::watch};
-use wire::Kind;
+use wire::{Kind, Version};
 
 use crate::door::Door;
 
@@ -45,6 +45,8 @@ struct Shared {
     /// The kinds of requests that get lost.
     losing: watch::Sender<BTreeSet<Kind>>,
     lost: AtomicUsize,
+    /// The newest version of each kind of request that has come.
+    newest: Mutex<BTreeMap<Kind, Version>>,
 }
 
 impl Proxy {
@@ -67,6 +69,7 @@ impl Proxy {
             held: AtomicUsize::new(0),
             losing: watch::Sender::default(),
             lost: AtomicUsize::new(0),
+            newest: Mutex::default(),
         });
         let behind = Arc::clone(&shared);
         let serve = move |client, cuts| connection::serve(client, Arc::clone(&behind), cuts);
@@ -101,6 +104,12 @@ impl Proxy {
     #[must_use]
     pub fn lost(&self) -> usize {
         self.shared.lost.load(Ordering::SeqCst)
+    }
+
+    /// The newest version in which requests of this kind have come; none when none has come.
+    #[must_use]
+    pub fn newest(&self, kind: Kind) -> Option<Version> {
+        self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).copied()
     }
 
     /// Closes all connections; what was held back on them is lost. Clients may come again.

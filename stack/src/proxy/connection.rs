@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     Shared,
-    wire::{FETCH, Frame, Kind},
+    wire::{FETCH, Frame, Kind, Version},
 };
 
 /// The kinds of the requests whose answers are awaited, by their numbers.
@@ -53,6 +53,7 @@ async fn requests(
 ) -> Result<()> {
     while let Some(frame) = Frame::read(&mut client).await? {
         let (kind, number) = (frame.kind()?, frame.request_number()?);
+        shared.note(kind, frame.version()?);
         if shared.loses(kind) {
             continue;
         }
@@ -82,6 +83,12 @@ async fn answers(
 }
 
 impl Shared {
+    fn note(&self, kind: Kind, version: Version) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = newest.entry(kind).or_insert(version);
+        *newest = version.max(*newest);
+    }
+
     /// Whether requests of this kind get lost; counts it then.
     fn loses(&self, kind: Kind) -> bool {
         let loses = self.losing.borrow().contains(&kind);

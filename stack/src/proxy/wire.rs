@@ -5,6 +5,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// What a request is for: Kafka's `api_key`.
 pub type Kind = i16;
+/// A version of such a request: Kafka's `api_version`.
+pub type Version = i16;
 /// Records for a partition.
 pub const PRODUCE: Kind = 0;
 /// Records from a partition.
@@ -47,6 +49,11 @@ impl Frame {
         Ok(Kind::from_be_bytes(self.bytes(4)?))
     }
 
+    /// Of a request.
+    pub(super) fn version(&self) -> Result<Version> {
+        Ok(Version::from_be_bytes(self.bytes(6)?))
+    }
+
     /// Of a request, repeated in its answer.
     pub(super) fn request_number(&self) -> Result<i32> {
         Ok(i32::from_be_bytes(self.bytes(8)?))
@@ -85,6 +92,7 @@ mod tests {
         let mut stream: &[u8] = &[0, 0, 0, 8, 0, 26, 0, 1, 0, 0, 0, 7, 0, 0, 0, 4, 0, 0, 0, 9, 0];
         let first = Frame::read(&mut stream).await.unwrap().unwrap();
         assert_eq!((first.kind().unwrap(), first.request_number().unwrap()), (END_TXN, 7));
+        assert_eq!(first.version().unwrap(), 1);
         let second = Frame::read(&mut stream).await.unwrap().unwrap();
         assert_eq!(second.answer_number().unwrap(), 9);
         assert!(second.request_number().is_err(), "too short for a request");
