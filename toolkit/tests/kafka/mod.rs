@@ -196,6 +196,15 @@ pub(crate) async fn topic(log: &KafkaLog, lanes: u32) -> Arc<str> {
 }
 
 /// Asks until the log is available.
+/// A topic that is deleted is there for a moment yet.
+async fn until_gone(log: &KafkaLog, topic: &str) {
+    let until = Instant::now() + DEADLINE;
+    while log.lanes_of(topic).await.is_ok() {
+        assert!(Instant::now() < until, "{topic} does not go away");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 pub(crate) async fn publisher(log: &KafkaLog, id: &str, topic: &str) -> Box<dyn Publisher> {
     let until = Instant::now() + DEADLINE;
     loop {

@@ -44,7 +44,8 @@ async fn p07_a_topic_that_is_made_again_puts_the_next_transaction_in_doubt() {
     let writer = publisher(&log, &id, &spec.name).await;
     let writer = writer.publish(vec![numbered(0, 1)]).await.expect("a commit");
     cluster.delete_topic(&spec.name).await;
-    make_again(&log, &spec).await;
+    until_gone(&log, &spec.name).await;
+    log.ensure_topic(&spec).await.expect("a new topic");
 
     let doubt = writer.publish(vec![numbered(0, 2)]).await.expect_err("1 is gone");
     assert!(!doubt.fenced, "{doubt}");
@@ -54,16 +55,6 @@ async fn p07_a_topic_that_is_made_again_puts_the_next_transaction_in_doubt() {
     assert!(back.stable);
     assert_eq!(values(&back.records), [""; 0]);
     next.publish(vec![numbered(0, 1)]).await.expect("a commit");
-}
-
-/// As soon as the old one is gone.
-async fn make_again(log: &KafkaLog, spec: &TopicSpec) {
-    let until = Instant::now() + DEADLINE;
-    while log.lanes_of(&spec.name).await.is_ok() {
-        assert!(Instant::now() < until, "the topic does not go away");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    log.ensure_topic(spec).await.expect("a new topic");
 }
 
 /// The commit of rdkafka polls in slices of 100 ms while a record is in flight.

@@ -72,9 +72,6 @@ async fn p06_a_topic_made_again_has_another_id() {
         assert!(!ids.contains(&id), "{id} comes a second time: {ids:?}");
         ids.push(id);
         cluster.delete_topic(&spec.name).await;
-        let until = Instant::now() + DEADLINE;
-        while log.lanes_of(&spec.name).await.is_ok() {
-            assert!(Instant::now() < until, "the topic does not go away");
-        }
+        until_gone(&log, &spec.name).await;
     }
 }

@@ -27,14 +27,12 @@ impl Heard {
     /// Why a new client is to take over, when it is. Asked by the handle: the thread itself may be stuck in a call of
     /// librdkafka, and says nothing then.
     pub(super) fn deaf(&self) -> Option<String> {
-        let since = self.since();
-        (since > self.deaf_max).then(|| {
-            format!("no broker has answered for {} s: a new client takes over", since.as_secs())
-        })
+        self.silent_for(self.deaf_max).map(|it| format!("{it}: a new client takes over"))
     }
 
-    fn since(&self) -> Duration {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).1.elapsed()
+    fn silent_for(&self, max: Duration) -> Option<String> {
+        let since = self.last.lock().unwrap_or_else(PoisonError::into_inner).1.elapsed();
+        (since > max).then(|| format!("no broker has answered for {} s", since.as_secs()))
     }
 
     pub(super) fn note(&self, statistics: &Statistics) {
@@ -53,9 +51,7 @@ impl Heard {
 
 impl Contact for Heard {
     fn silence(&self) -> Option<String> {
-        let since = self.since();
-        (since > self.silence_max)
-            .then(|| format!("no broker has answered for {} s", since.as_secs()))
+        self.silent_for(self.silence_max)
     }
 }
 
