@@ -6,6 +6,7 @@
 mod agenda;
 mod append;
 mod held;
+pub mod layer;
 // The stores use all of these; a build need not have one.
 #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code))]
 mod letters;

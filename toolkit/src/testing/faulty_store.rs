@@ -3,22 +3,17 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::turnstile::Turnstile;
 use crate::{
-    id::{CauseId, Lane, LaneSeq, SagaId, SourceLane},
-    runtime::Timestamp,
+    id::{CauseId, LaneSeq, SourceLane},
     store::{
-        AgendaClaim, AgendaItem, AgendaQuery, Append, AppendError, Appended, Claim, Claimed,
-        EventStore, Floor, Gap, HeldMessage, HeldState, Lease, Letter, LetterCounts, LetterId,
-        NewRuling, Position, RecordedEvent, Registered, Registration, Ruled, Ruling, RulingQuery,
-        ShardChange, StoreError, StreamRead, StreamSlice,
+        AgendaClaim, AgendaItem, Append, AppendError, Appended, EventStore, Floor, HeldMessage,
+        ShardChange, StoreError, StreamRead, StreamSlice, layer,
     },
 };
 
@@ -233,7 +228,11 @@ fn contains(payload: &[u8], bytes: &[u8]) -> bool {
 }
 
 #[async_trait]
-impl<S: EventStore> EventStore for FaultyStore<S> {
+impl<S: EventStore> layer::StoreLayer for FaultyStore<S> {
+    fn beneath(&self) -> &dyn EventStore {
+        &self.inner
+    }
+
     async fn append(&self, append: &Append) -> Result<Appended, AppendError> {
         self.pass_the_hold().await;
         match self.fault_for(append)? {
@@ -262,27 +261,11 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
         self.inner.load(reads).await
     }
 
-    async fn register(&self, registration: &Registration) -> Result<Registered, StoreError> {
-        self.inner.register(registration).await
-    }
-
     async fn outcome(&self, cause: CauseId) -> Result<Option<Appended>, StoreError> {
         if self.lock().outcomes_hidden {
             return Err(StoreError::Unavailable("the script says so".into()));
         }
         self.inner.outcome(cause).await
-    }
-
-    async fn answer(&self, cause: CauseId) -> Result<Option<Bytes>, StoreError> {
-        self.inner.answer(cause).await
-    }
-
-    async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>, StoreError> {
-        self.inner.claim(claim).await
-    }
-
-    async fn positions(&self) -> Result<Vec<(SourceLane, Position)>, StoreError> {
-        self.inner.positions().await
     }
 
     async fn held(
@@ -297,59 +280,11 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
         self.inner.held(source, key, limit).await
     }
 
-    async fn held_in(
-        &self,
-        state: HeldState,
-        limit: usize,
-    ) -> Result<Vec<HeldMessage>, StoreError> {
-        self.inner.held_in(state, limit).await
-    }
-
-    async fn held_of_saga(
-        &self,
-        saga: SagaId,
-        limit: usize,
-    ) -> Result<Vec<HeldMessage>, StoreError> {
-        self.inner.held_of_saga(saga, limit).await
-    }
-
-    async fn saga_events(
-        &self,
-        saga: SagaId,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.inner.saga_events(saga, limit).await
-    }
-
-    async fn letter(&self, id: &LetterId) -> Result<Option<Letter>, StoreError> {
-        self.inner.letter(id).await
-    }
-
-    async fn rule(&self, ruling: &NewRuling) -> Result<Ruled, StoreError> {
-        self.inner.rule(ruling).await
-    }
-
-    async fn rulings(&self, query: &RulingQuery) -> Result<Vec<Ruling>, StoreError> {
-        self.inner.rulings(query).await
-    }
-
-    async fn count_letters(&self) -> Result<LetterCounts, StoreError> {
-        self.inner.count_letters().await
-    }
-
-    async fn gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {
-        self.inner.gaps(limit).await
-    }
-
     async fn claim_agenda(&self, claim: &AgendaClaim) -> Result<Vec<AgendaItem>, StoreError> {
         if self.lock().agenda_hidden {
             return Err(StoreError::Unavailable("the script says so".into()));
         }
         self.inner.claim_agenda(claim).await
-    }
-
-    async fn agenda(&self, query: &AgendaQuery) -> Result<Vec<AgendaItem>, StoreError> {
-        self.inner.agenda(query).await
     }
 
     async fn lane_heads(&self) -> Result<Vec<LaneSeq>, StoreError> {
@@ -358,35 +293,9 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
         heads
     }
 
-    async fn read_lane(
-        &self,
-        lane: Lane,
-        after: LaneSeq,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.inner.read_lane(lane, after, limit).await
-    }
-
-    async fn floor(&self, lane: Lane) -> Result<Option<Floor>, StoreError> {
-        self.inner.floor(lane).await
-    }
-
     async fn set_floor(&self, floor: &Floor) -> Result<(), StoreError> {
         self.lock().floors.push(floor.clone());
         self.inner.set_floor(floor).await
-    }
-
-    async fn lease(
-        &self,
-        name: &str,
-        holder: &str,
-        ttl: Duration,
-    ) -> Result<Option<Lease>, StoreError> {
-        self.inner.lease(name, holder, ttl).await
-    }
-
-    async fn release(&self, name: &str, holder: &str) -> Result<(), StoreError> {
-        self.inner.release(name, holder).await
     }
 
     async fn close_shards(&self) -> Result<ShardChange, StoreError> {
@@ -402,18 +311,12 @@ impl<S: EventStore> EventStore for FaultyStore<S> {
         self.pass_shards(ShardStep::Opened).await;
         opened
     }
-
-    async fn prune_causes(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        self.inner.prune_causes(before, limit).await
-    }
-
-    async fn prune_inbox(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        self.inner.prune_inbox(before, limit).await
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::{
         store::memory::MemoryStore,
