@@ -136,6 +136,29 @@ async fn p11_a_retry_that_does_not_know_the_last_follower_leaves_the_key_held() 
     assert_eq!(texts(&world, "o").await, ["0", "1"]);
 }
 
+/// A retry is loaded after its follower was decided, and before anybody knows of it but the batch: the key is not free
+/// when the retry succeeds in that batch.
+#[tokio::test]
+async fn p11_a_retry_leaves_the_key_to_a_follower_in_its_own_batch() {
+    let world = World::with(1, |config| {
+        config.retry.delay_first = Duration::from_secs(2);
+        config.retry.delay_max = Duration::from_secs(2);
+    })
+    .await;
+    let _trial = world.start().await;
+    world.send(saga(1), note("o", 0, How::FailTimes(1)));
+    world.applied().await;
+    world.store.hold();
+    // While its append is on its way, what comes is decided in one batch behind it.
+    world.send(saga(2), note("p", 0, How::Do));
+    until_true("an append", || async { world.store.held_up() == 1 }).await;
+    world.send(saga(1), note("o", 1, How::Do));
+    until_true("the retry", || async { world.script.calls("NOTE", "o") == 2 }).await;
+    world.store.resume();
+    world.nothing_parked().await;
+    assert_eq!(texts(&world, "o").await, ["0", "1"]);
+}
+
 /// ✱ Position and parked messages are loaded together: else the new owner would handle the second
 /// message, which its position leads it to, before the first, which is parked.
 #[tokio::test]
