@@ -114,15 +114,20 @@ async fn p11_messages_that_come_during_a_retry_keep_their_place() {
     world.level().await;
 }
 
+/// A retry comes one to two seconds after the failure: later than what a test does in between.
+async fn world_with_late_retries() -> World {
+    World::with(1, |config| {
+        config.retry.delay_first = Duration::from_secs(2);
+        config.retry.delay_max = Duration::from_secs(2);
+    })
+    .await
+}
+
 /// A retry is loaded while the append that puts another message behind it is on its way: the key is not free
 /// when the retry succeeds.
 #[tokio::test]
 async fn p11_a_retry_that_does_not_know_the_last_follower_leaves_the_key_held() {
-    let world = World::with(1, |config| {
-        config.retry.delay_first = Duration::from_secs(2);
-        config.retry.delay_max = Duration::from_secs(2);
-    })
-    .await;
+    let world = world_with_late_retries().await;
     let _trial = world.start().await;
     world.send(saga(1), note("o", 0, How::FailTimes(1)));
     world.applied().await;
@@ -140,11 +145,7 @@ async fn p11_a_retry_that_does_not_know_the_last_follower_leaves_the_key_held() 
 /// when the retry succeeds in that batch.
 #[tokio::test]
 async fn p11_a_retry_leaves_the_key_to_a_follower_in_its_own_batch() {
-    let world = World::with(1, |config| {
-        config.retry.delay_first = Duration::from_secs(2);
-        config.retry.delay_max = Duration::from_secs(2);
-    })
-    .await;
+    let world = world_with_late_retries().await;
     let _trial = world.start().await;
     world.send(saga(1), note("o", 0, How::FailTimes(1)));
     world.applied().await;
@@ -163,11 +164,7 @@ async fn p11_a_retry_leaves_the_key_to_a_follower_in_its_own_batch() {
 /// message, which its position leads it to, before the first, which is parked.
 #[tokio::test]
 async fn p11_a_new_owner_knows_what_is_parked() {
-    let world = World::with(1, |config| {
-        config.retry.delay_first = Duration::from_secs(2);
-        config.retry.delay_max = Duration::from_secs(2);
-    })
-    .await;
+    let world = world_with_late_retries().await;
     let first = world.start().await;
     world.send(saga(1), note("o", 0, How::FailTimes(1)));
     world.applied().await;

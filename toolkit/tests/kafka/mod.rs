@@ -195,7 +195,6 @@ pub(crate) async fn topic(log: &KafkaLog, lanes: u32) -> Arc<str> {
     name.into()
 }
 
-/// Asks until the log is available.
 /// A topic that is deleted is there for a moment yet.
 async fn until_gone(log: &KafkaLog, topic: &str) {
     let until = Instant::now() + DEADLINE;
@@ -205,6 +204,7 @@ async fn until_gone(log: &KafkaLog, topic: &str) {
     }
 }
 
+/// Asks until the log is available.
 pub(crate) async fn publisher(log: &KafkaLog, id: &str, topic: &str) -> Box<dyn Publisher> {
     let until = Instant::now() + DEADLINE;
     loop {
