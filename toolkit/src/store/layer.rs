@@ -16,7 +16,7 @@ use crate::{
     runtime::Timestamp,
 };
 
-/// The trait and what makes a store of it need the same list: all calls but `append`, whose error is another.
+/// The trait and what makes a store of it need the same list of calls.
 macro_rules! layer {
     ($($call:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
         /// An [`EventStore`] around another: it says what it does differently, and passes on the rest.
@@ -58,16 +58,9 @@ macro_rules! layer {
             /// The store that it is around.
             fn beneath(&self) -> &dyn EventStore;
 
-            /// Awaited before each call but `append`.
+            /// Awaited before each call.
             async fn before(&self) {}
 
-            /// See [`EventStore::append`].
-            ///
-            /// # Errors
-            /// Those of the store.
-            async fn append(&self, append: &Append) -> Result<Appended, AppendError> {
-                self.beneath().append(append).await
-            }
             $(
                 #[doc = concat!("See [`EventStore::", stringify!($call), "`].")]
                 ///
@@ -81,9 +74,6 @@ macro_rules! layer {
 
         #[async_trait]
         impl<L: StoreLayer> EventStore for L {
-            async fn append(&self, append: &Append) -> Result<Appended, AppendError> {
-                StoreLayer::append(self, append).await
-            }
             $(
                 async fn $call(&self, $($argument: $type),*) -> $answer {
                     self.before().await;
@@ -97,6 +87,7 @@ macro_rules! layer {
 layer! {
     register(registration: &Registration) -> Result<Registered, StoreError>;
     load(reads: &[StreamRead]) -> Result<Vec<StreamSlice>, StoreError>;
+    append(append: &Append) -> Result<Appended, AppendError>;
     outcome(cause: CauseId) -> Result<Option<Appended>, StoreError>;
     answer(cause: CauseId) -> Result<Option<Bytes>, StoreError>;
     claim(claim: &Claim) -> Result<Vec<Claimed>, StoreError>;
